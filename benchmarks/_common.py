@@ -1,0 +1,91 @@
+"""What the benchmarks share: the machine's description, samples in processes of their own, medians."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "numpy")
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = info.read_text().splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    return {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was compared."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def resident_gb() -> float:
+    """Resident memory of this process now, in GB (10⁹ bytes)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024 / 1e9
+    return 0.0
+
+
+def peak_resident_gb() -> float:
+    """Peak resident memory of this process so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def sample(script: Path, arguments: Sequence[str], limit: float) -> dict[str, Any]:
+    """Run one side in a process of its own; its last line of output is its result."""
+    began = time.perf_counter()
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        env=environment,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    result["process_seconds"] = round(time.perf_counter() - began, 1)
+    return result
+
+
+def median(samples: Sequence[dict[str, Any]], key: str) -> float:
+    return statistics.median(float(one[key]) for one in samples)
+
+
+def report(benchmark: str, results: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the document of CONTRACTS' shape, or a line per work."""
+    document = {"benchmark": benchmark, "machine": machine(), "versions": versions(), "results": results}
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for one in results:
+        ratio = ", ".join(f"{key} {value}" for key, value in one["ratio"].items())
+        print(f"{one['work']}: {ratio}; equal: {one['equal']}")

@@ -1,0 +1,205 @@
+"""The two sides of the training benchmark. Each function runs alone in its process."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from _common import peak_resident_gb, resident_gb
+
+WARM_UP = 2
+# Padded tokens the peer may hold at once; a larger batch is split by accumulation.
+PEER_TOKENS = {12: 8_000, 30: 3_000}
+
+
+def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[str, Any]:
+    """tunewright's `fit` on the prepared rows until `steps` are done or `seconds` of steady work are over."""
+    import torch
+
+    from tunewright.errors import Interrupted
+    from tunewright.records import Rendered
+    from tunewright.train import Settings, fit
+
+    before = resident_gb()
+    model = _model(task)
+    rows = [Rendered(tuple(r["ids"]), tuple(float(s) for s in r["supervised"]), 0) for r in task["rows"]]
+    settings = Settings(
+        effective_batch_size=task["batch"],
+        steps=steps,
+        learning_rate=2e-4,
+        warmup=0.0,
+        schedule="constant",
+        precision=dtype,
+        checkpoints=1,
+    )
+    clock = _Clock(seconds)
+
+    def listen(event: Any) -> None:
+        if event["type"] == "step":
+            clock.tick(event["loss"], event["supervised_tokens"])
+
+    # The clock stops the run as a signal would.
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Interrupted):
+        fit(model, rows, [], settings, directory=Path(folder), on_event=listen, should_stop=lambda: clock.over)
+    result = clock.result(task["batch"]) | {"peak_gb": round(peak_resident_gb() - before, 3)}
+    if seconds < 1e6:
+        result["matmul_share"] = _matmul_share(task, rows[: task["batch"]], settings, clock.seconds_per_step, torch)
+    return result
+
+
+def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[str, Any]:
+    """TRL's SFTTrainer on the same rows in the same order."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from tunewright.train import Settings
+    from tunewright.train.order import step_examples
+
+    before = resident_gb()
+    model = _model(task)
+    if dtype == "bfloat16":
+        model = model.to(torch.bfloat16)
+    torch.manual_seed(0)
+    model = get_peft_model(
+        model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    batch, rows = task["batch"], task["rows"]
+    settings = Settings(effective_batch_size=batch, steps=steps)
+    longest = max(len(row["ids"]) for row in rows)
+    micro = batch
+    while micro > 1 and micro * longest > PEER_TOKENS[task["shape"]["num_hidden_layers"]]:
+        micro //= 2
+    count = min(steps, 2 * len(rows) // batch)
+    order = [i for step in range(count) for i in step_examples(step, len(rows), settings)]
+    supervised = [sum(sum(rows[i]["supervised"]) for i in order[s * batch : (s + 1) * batch]) for s in range(count)]
+    data = Dataset.from_list(
+        [
+            {
+                "input_ids": rows[i]["ids"],
+                "labels": [t if s else -100 for t, s in zip(rows[i]["ids"], rows[i]["supervised"], strict=True)],
+            }
+            for i in order
+        ]
+    )
+    clock = _Clock(seconds)
+
+    class Timer(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % count])
+                control.should_training_stop = control.should_training_stop or clock.over
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=batch // micro,
+            max_steps=steps,
+            learning_rate=2e-4,
+            lr_scheduler_type="constant",
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            bf16=dtype != "float32",
+            gradient_checkpointing=False,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            report_to=[],
+            save_strategy="no",
+            use_cpu=True,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            train_sampling_strategy="sequential",
+            disable_tqdm=True,
+        )
+        SFTTrainer(
+            model=model, args=config, train_dataset=data, processing_class=_padder(), callbacks=[Timer()]
+        ).train()
+    return clock.result(batch) | {"peak_gb": round(peak_resident_gb() - before, 3), "micro_batch": micro}
+
+
+class _Clock:
+    """Times steps after the warm-up, from the end of one to the end of the next."""
+
+    def __init__(self, seconds: float) -> None:
+        self.limit = seconds
+        self.ends: list[float] = []
+        self.losses: list[float] = []
+        self.supervised: list[int] = []
+
+    def tick(self, loss: float, supervised: int) -> None:
+        self.ends.append(time.perf_counter())
+        self.losses.append(loss)
+        self.supervised.append(supervised)
+
+    @property
+    def warm(self) -> int:
+        return WARM_UP if len(self.ends) > WARM_UP + 1 else 1
+
+    @property
+    def steady(self) -> float:
+        return self.ends[-1] - self.ends[self.warm - 1]
+
+    @property
+    def over(self) -> bool:
+        return len(self.ends) > WARM_UP + 1 and self.steady >= self.limit
+
+    @property
+    def seconds_per_step(self) -> float:
+        return self.steady / (len(self.ends) - self.warm)
+
+    def result(self, batch: int) -> dict[str, Any]:
+        return {
+            "examples_per_s": round(batch / self.seconds_per_step, 3),
+            "supervised_tokens_per_s": round(sum(self.supervised[self.warm :]) / self.steady, 1),
+            "steady_seconds": round(self.steady, 1),
+            "steps": len(self.ends),
+            "losses": self.losses,
+        }
+
+
+def _model(task: dict[str, Any]) -> Any:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(**task["shape"], pad_token_id=0, use_cache=False))
+
+
+def _padder() -> Any:
+    """A tokenizer that only knows how to pad: the rows are tokenized already."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<pad>": 0}, unk_token="<pad>"))
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<pad>")
+
+
+def _matmul_share(task: dict[str, Any], rows: Any, settings: Any, seconds: float, torch: Any) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from tunewright.layout import pack
+    from tunewright.train.adapters import prepare
+    from tunewright.train.step import DTYPES, Computer
+
+    computer = Computer(prepare(_model(task), settings), settings.precision, "forest", fused=True, share=True)
+    with FlopCounterMode(display=False) as counter:
+        computer.accumulate(pack(rows, budget=1_000_000, share=True), 1.0)
+    width, middle = task["shape"]["hidden_size"], task["shape"]["intermediate_size"]
+    left = torch.randn(1024, width).to(DTYPES[settings.precision])
+    right = torch.randn(width, middle).to(DTYPES[settings.precision])
+    left @ right
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < 1.0:
+        left @ right
+        count += 1
+    rate = 2 * 1024 * width * middle * count / (time.perf_counter() - began)
+    return float(counter.get_total_flops() / seconds / rate)
+
+
+SIDES = {"ours": ours, "trl": trl}

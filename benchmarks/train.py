@@ -1,0 +1,118 @@
+"""Training speed and memory beside TRL's SFTTrainer: same model, rows, order, steps and adapter.
+
+    python benchmarks/train.py [--work W] [--data DIR] [--json]
+
+Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
+are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
+checkpointing and with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone); a
+batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the products of one of our
+steps (counted by torch's flop counter; attention blocks include what lies above the diagonal) over the rate of plain
+`torch.mm` at the model's own shape.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from _common import median, report, sample
+from _sides import SIDES
+from _works import batch_of, prepare, shape_of, works
+
+HERE = Path(__file__).resolve()
+ROUNDS = 3
+PEER = "TRL SFTTrainer"
+DTYPES = {"ours": ("float32", "bfloat16"), "trl": ("float32", "bfloat16", "bfloat16-autocast")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--work", choices=works(), action="append", help="one work (repeatable); all 25 M by default")
+    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "../shared/data")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seconds", type=float, default=15.0, help="steady seconds per sample")
+    parser.add_argument("--side", choices=sorted(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side:
+        task = json.loads(given.prepared.read_text())
+        print(json.dumps(SIDES[given.side](task, given.dtype, given.steps, given.seconds)))
+        return
+    chosen = given.work or [work for work in works() if shape_of(work) == "25m"]
+    report("train", [measure(work, given.data.resolve(), given.seconds) for work in chosen], given.json)
+
+
+def measure(work: str, data: Path, seconds: float) -> dict[str, Any]:
+    """One work: equality first, then each side's faster type, then speed and memory in turn."""
+    big = shape_of(work) != "25m"
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "work.json"
+        task = prepare(work, data, steps=12 if big else 40)
+        prepared.write_text(json.dumps(task))
+
+        def run(side: str, dtype: str, steps: int, seconds: float) -> dict[str, Any]:
+            arguments = ["--side", side, "--prepared", str(prepared), "--dtype", dtype]
+            return sample(HERE, [*arguments, "--steps", str(steps), "--seconds", str(seconds)], limit=1200)
+
+        first = {side: run(side, "float32", 3 if big else 10, 1e9) for side in SIDES}
+        best = {side: _probe(run, side, first[side]["examples_per_s"]) for side in SIDES}
+        taken: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+        for _ in range(1 if big else ROUNDS):
+            for side in SIDES:
+                taken[side].append(run(side, best[side][0], 10_000, seconds))
+    return _result(work, task, _equality(first["ours"]["losses"], first["trl"]["losses"]), best, taken)
+
+
+def _equality(ours: list[float], peer: list[float]) -> dict[str, Any]:
+    gaps = [abs(a - b) for a, b in zip(ours, peer, strict=True)]
+    return {
+        "what": f"losses of {len(gaps)} steps in float32: the first within 1e-4, all within 1e-2",
+        "first_gap": gaps[0],
+        "max_gap": max(gaps),
+        "ok": gaps[0] <= 1e-4 and max(gaps) <= 1e-2,
+        "losses": {"ours": ours, "peer": peer},
+    }
+
+
+def _probe(run: Any, side: str, float32: float) -> tuple[str, dict[str, float]]:
+    """The side's fastest number type, and examples per second of each over three steps (of float32, as measured)."""
+    rates = {"float32": float32}
+    rates |= {dtype: run(side, dtype, 3, 1e9)["examples_per_s"] for dtype in DTYPES[side] if dtype != "float32"}
+    return max(rates, key=lambda dtype: rates[dtype]), rates
+
+
+def _result(
+    work: str, task: dict[str, Any], equal: dict[str, Any], best: dict[str, Any], taken: dict[str, Any]
+) -> dict[str, Any]:
+    sides: dict[str, dict[str, Any]] = {}
+    for side, samples in taken.items():
+        sides[side] = {
+            "dtype": best[side][0],
+            "probe_examples_per_s": best[side][1],
+            **{key: median(samples, key) for key in ("examples_per_s", "supervised_tokens_per_s", "peak_gb")},
+            "samples": [one["examples_per_s"] for one in samples],
+            "steady_seconds": [one["steady_seconds"] for one in samples],
+        }
+    shares = [one["matmul_share"] for one in taken["ours"] if one.get("matmul_share")]
+    sides["ours"]["matmul_share"] = round(statistics.median(shares), 3) if shares else None
+    return {
+        "work": work,
+        "facts": {**task["facts"], "batch": batch_of(work)},
+        "ours": sides["ours"],
+        "peer": {"name": PEER, "micro_batch": taken["trl"][0]["micro_batch"], **sides["trl"]},
+        "ratio": {
+            "speed": round(sides["ours"]["examples_per_s"] / sides["trl"]["examples_per_s"], 2),
+            "memory": round(sides["ours"]["peak_gb"] / sides["trl"]["peak_gb"], 3),
+        },
+        "equal": equal,
+    }
+
+
+if __name__ == "__main__":
+    main()

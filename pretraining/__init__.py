@@ -1,0 +1,1 @@
+"""How the seedling is grown: tokenizer, corpus, tasks of our own, network, loop, package. See `README.md`."""

@@ -1,0 +1,291 @@
+"""The commands. Each loads its rooms when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunewright.cli.data import data_app
+from tunewright.cli.evidence import review_app, trials
+
+app = typer.Typer(
+    help="From examples of a behaviour to a model that provably has it – or proof that tuning is not worth it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")]
+RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
+Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: train.rank=8. Repeatable.")]
+Allows = Annotated[list[str] | None, typer.Option("--allow", help="Pass this gate on the record; needs --because.")]
+Because = Annotated[str | None, typer.Option("--because", help="Why the gate may be passed; kept in the run.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Any finding of severity error is a no.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run.")]
+
+
+def _open(
+    path: Path, sets: list[str] | None, allow: list[str] | None, because: str | None, strict: bool, as_json: bool
+) -> tuple[Any, Any]:
+    """The project at `path` and the terminal that is told how it goes."""
+    from tunewright import journey
+
+    options = _options(allow, because, strict, as_json)
+    return journey.open_project(path, sets or (), **options), options["tell"]
+
+
+def _open_files(
+    train: list[Path],
+    test: list[Path],
+    files: dict[str, str | None],
+    allow: list[str] | None,
+    because: str | None,
+    strict: bool,
+    as_json: bool,
+) -> tuple[Any, Any]:
+    """Data files without a recipe, and the terminal."""
+    from tunewright import journey
+
+    options = _options(allow, because, strict, as_json)
+    return journey.open_files(train, test, **files, **options), options["tell"]
+
+
+def _options(allow: list[str] | None, because: str | None, strict: bool, as_json: bool) -> dict[str, Any]:
+    from tunewright.cli.state import stop
+    from tunewright.cli.terminal import Terminal
+    from tunewright.errors import RecipeError
+
+    if allow and not (because or "").strip():
+        raise RecipeError("--allow needs a reason.", remedy='Add --because "why this gate may be passed".')
+    permitted = dict.fromkeys(allow or (), because or "")
+    return {"allow": permitted, "strict": strict, "tell": Terminal(as_json=as_json), "should_stop": stop.asked}
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to make the sample project in.")] = Path("demo"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The whole journey on sample data, in a minute."""
+    from tunewright.cli import show
+    from tunewright.cli.start import make_demo
+
+    recipe = make_demo(out)
+    project, terminal = _open(recipe, None, None, None, False, json)
+    raise typer.Exit(show.run_all(project, terminal, resume=False, name=str(out), demo=True))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    data: Annotated[list[Path], typer.Option("--data", help="File with examples. Repeatable.")],
+    test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, when there is one.")] = None,
+    model: Annotated[str, typer.Option("--model", help="Hub id, path, or seedling.")] = "seedling",
+    task: Annotated[str | None, typer.Option("--task", help="The task in one sentence.")] = None,
+    input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
+    output: Annotated[str | None, typer.Option("--output", help="Column with the answer.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Recognise data, write the recipe, show examples."""
+    from tunewright.cli.start import init_project
+
+    raise typer.Exit(init_project(folder, data, test or [], model, task, input, output, as_json=json))
+
+
+@app.command()
+def check(
+    path: Annotated[list[Path] | None, typer.Argument(help="Recipe, its folder, or data files.")] = None,
+    test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, with data files.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Count tokens under this base's template.")] = None,
+    license: Annotated[str | None, typer.Option("--license", help="Licence of the data files (SPDX id).")] = None,
+    input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
+    output: Annotated[str | None, typer.Option("--output", help="Column with the answer.")] = None,
+    set: Sets = None,
+    allow: Allows = None,
+    because: Because = None,
+    strict: Strict = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Audit the data: findings, ledger, split, report."""
+    from tunewright.cli import show
+
+    given = path or [Path()]
+    if show.is_recipe(given):
+        project, terminal = _open(given[0], set, allow, because, strict, json)
+    else:
+        files = {"model": model, "license": license, "input": input, "output": output}
+        project, terminal = _open_files(given, test or [], files, allow, because, strict, json)
+    raise typer.Exit(show.check(project, terminal))
+
+
+@app.command()
+def plan(path: ProjectPath = Path(), set: Sets = None, json: Json = False, debug: Debug = False) -> None:
+    """Will it fit, how long, and should you tune at all?"""
+    from tunewright.cli import show
+
+    project, terminal = _open(path, set, None, None, False, json)
+    raise typer.Exit(show.plan(project, terminal))
+
+
+@app.command()
+def baseline(
+    path: ProjectPath = Path(),
+    set: Sets = None,
+    allow: Allows = None,
+    because: Because = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure everything cheaper than tuning."""
+    from tunewright.cli import show
+
+    project, terminal = _open(path, set, allow, because, False, json)
+    raise typer.Exit(show.baseline(project, terminal))
+
+
+@app.command()
+def train(
+    path: ProjectPath = Path(),
+    resume: Resume = False,
+    set: Sets = None,
+    allow: Allows = None,
+    because: Because = None,
+    strict: Strict = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tune; keep the checkpoint best on validation."""
+    from tunewright.cli import show
+
+    project, terminal = _open(path, set, allow, because, strict, json)
+    raise typer.Exit(show.train(project, terminal, resume=resume))
+
+
+@app.command()
+def evaluate(
+    run: RunName = None,
+    project: Where = Path(),
+    set: Sets = None,
+    allow: Allows = None,
+    because: Because = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """All arms on the same cases: verdict and report."""
+    from tunewright.cli import show
+
+    opened, terminal = _open(project, set, allow, because, False, json)
+    raise typer.Exit(show.evaluate(opened, terminal, run))
+
+
+@app.command()
+def export(
+    run: RunName = None,
+    to: Annotated[str, typer.Option("--to", help="adapter or merged.")] = "adapter",
+    project: Where = Path(),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write adapter or merged model, with its proof."""
+    from tunewright.cli import show
+
+    opened, terminal = _open(project, None, None, None, False, json)
+    raise typer.Exit(show.export(opened, terminal, run, to))
+
+
+@app.command()
+def run(
+    path: ProjectPath = Path(),
+    resume: Resume = False,
+    set: Sets = None,
+    allow: Allows = None,
+    because: Because = None,
+    strict: Strict = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The gated journey, from check to export."""
+    from tunewright.cli import show
+
+    project, terminal = _open(path, set, allow, because, strict, json)
+    raise typer.Exit(show.run_all(project, terminal, resume=resume, name=str(path)))
+
+
+@app.command()
+def runs(name: RunName = None, project: Where = Path(), json: Json = False, debug: Debug = False) -> None:
+    """List the runs of a project, or show one."""
+    from tunewright.cli import show
+    from tunewright.cli.terminal import Terminal
+
+    raise typer.Exit(show.runs(project, Terminal(as_json=json), name))
+
+
+@app.command()
+def chat(
+    run: Annotated[str, typer.Argument(help="Run id, project folder, or adapter folder.")] = ".",
+    project: Where = Path(),
+    say: Annotated[str | None, typer.Option("--say", help="One message instead of a conversation.")] = None,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 256,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Talk to a tuned model."""
+    from tunewright.cli.talk import talk
+
+    raise typer.Exit(talk(run, project, say, max_new_tokens, as_json=json))
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead of stdout.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The recipe's JSON schema, for editors."""
+    from tunewright.cli.start import write_schema
+
+    raise typer.Exit(write_schema(out, as_json=json))
+
+
+app.add_typer(data_app, name="data")
+app.add_typer(review_app, name="review")
+app.command()(trials)
+
+
+@data_app.command("show")
+def data_show(
+    path: ProjectPath = Path(),
+    row: Annotated[str | None, typer.Option("--row", help="A row by name: tickets.jsonl:17")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many examples.")] = 1,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "train",
+    set: Sets = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print rendered examples, with what is supervised coloured."""
+    from tunewright.cli import show
+
+    project, terminal = _open(path, set, None, None, False, json)
+    raise typer.Exit(show.data(project, terminal, row, count, split))
+
+
+def version() -> Any:
+    from tunewright import __version__
+
+    return __version__
+
+
+@app.callback(invoke_without_command=True)
+def _top(version_asked: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version_asked:
+        typer.echo(version())
+        raise typer.Exit(0)

@@ -1,0 +1,121 @@
+"""Commands about evidence beyond the suite: sheets for human reviewers, and trials of a tuned run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+review_app = typer.Typer(help="Let people compare two arms, blind.", no_args_is_help=True, rich_markup_mode=None)
+
+RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
+Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
+
+
+def _opened(project: Path, as_json: bool) -> tuple[Any, Any]:
+    from tunewright import journey
+    from tunewright.cli.terminal import Terminal
+
+    terminal = Terminal(as_json=as_json)
+    return journey.open_project(project, (), tell=terminal), terminal
+
+
+def _arm(predictions: Any, name: str, run: str) -> Any:
+    from tunewright.errors import RunError
+
+    if name not in predictions:
+        known = ", ".join(predictions) or "none"
+        raise RunError(f"no answers of an arm `{name}` are stored.", where=run, remedy=f"Stored arms: {known}.")
+    return predictions[name]
+
+
+@review_app.command("export")
+def export(
+    run: RunName = None,
+    first: Annotated[str, typer.Option("--first", help="Arm to be compared.")] = "tuned",
+    second: Annotated[str, typer.Option("--second", help="Arm it is compared with.")] = "base",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the sheets.")] = Path("review"),
+    reviewers: Annotated[int, typer.Option("--reviewers", min=1, help="How many sheets.")] = 2,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="At most this many cases.")] = 50,
+    project: Where = Path(),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a blind, shuffled side-by-side sheet per reviewer."""
+    from tunewright import stages
+    from tunewright.review import write_sheets
+
+    opened, terminal = _opened(project, json)
+    folder = opened.folder.run(run)
+    stored = stages.stored(folder) if folder.predictions.is_file() else {}
+    one, other = (_arm(stored, name, folder.id) for name in (first, second))
+    sheets = write_sheets(
+        opened.suite, one, other, out, reviewers=reviewers, cases=cases, seed=opened.recipe.data.split.seed
+    )
+    for sheet in sheets:
+        terminal.say(f"  sheet    {sheet}")
+    terminal.say(f"  key      {out / 'key.json'} (keep it from the reviewers)")
+    terminal.say(f"  next     tunewright review import {out}")
+    if json:
+        terminal.document({"sheets": [str(s.resolve()) for s in sheets], "key": str((out / "key.json").resolve())})
+
+
+@review_app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder with the filled sheets.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read filled sheets back: the preference with its interval, and how far reviewers agree."""
+    from tunewright.cli.terminal import Terminal
+    from tunewright.review import read_sheets
+
+    found = read_sheets(folder)
+    terminal = Terminal(as_json=json)
+    told = "cannot be told from chance" if found.low <= 0.5 <= found.high else "is beyond chance"
+    terminal.say(
+        f"{found.first} is preferred to {found.second} in {100 * found.share:.0f} % of votes "
+        f"[{100 * found.low:.0f}, {100 * found.high:.0f}]; this {told} (p = {found.p:.3g})."
+    )
+    terminal.say(f"    {found.votes} votes on {found.cases} cases by {found.reviewers} reviewers, {found.ties} ties.")
+    for name, value in found.agreement.items():
+        if value is not None:
+            terminal.say(f"    agreement, {name}: {value:.2f}")
+    if json:
+        terminal.document(found.model_dump(mode="json"))
+
+
+def trials(
+    run: RunName = None,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="At most this many cases per change.")] = 200,
+    safety: Annotated[Path | None, typer.Option("--safety", help="CSV of prompts labelled safe or unsafe.")] = None,
+    project: Where = Path(),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What the suite does not ask: forgetting, careless wording, memorised text, refusals."""
+    from tunewright import beyond
+
+    opened, terminal = _opened(project, json)
+    found = beyond.trials(opened, opened.folder.run(run), cases=cases, safety=safety)
+    terminal.say()
+    general = found.forgetting
+    terminal.say(f"General text: perplexity {general.before:.1f} → {general.after:.1f} over {general.tokens} tokens.")
+    for one in found.robustness:
+        terminal.say(
+            f"    {one.change.replace('_', ' '):<15} {100 * one.score:5.1f} %  {100 * one.difference:+5.1f} points "
+            f"[{100 * one.low:+.1f}, {100 * one.high:+.1f}]  p {one.p:.3g}"
+        )
+    for finding in found.memorisation:
+        terminal.say(finding.message)
+    for kind in found.refusals:
+        terminal.say(
+            f"{kind.kind} prompts refused: {100 * kind.before:.0f} % → {100 * kind.after:.0f} %, p {kind.p:.3g}"
+        )
+    terminal.say()
+    terminal.say(f"  next     tunewright evaluate {found.run} --project {project}   puts this into the report")
+    if json:
+        terminal.document(found.model_dump(mode="json"))

@@ -1,0 +1,67 @@
+"""The entry point: runs a command and turns whatever happens into an exit code and, at most, three lines."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import Any
+
+from typer.exceptions import Abort, Exit, TyperException
+
+from tunewright.cli.app import app
+from tunewright.cli.state import stop
+from tunewright.errors import Interrupted, TunewrightError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit the process with the code that CONTRACTS give."""
+    given = sys.argv[1:] if arguments is None else arguments
+    as_json, debug = "--json" in given, "--debug" in given
+    if not debug:
+        # What libraries tell their developers is not for the person at the terminal.
+        warnings.filterwarnings("ignore")
+    signal.signal(signal.SIGINT, _on_signal)
+    signal.signal(signal.SIGTERM, _on_signal)
+    try:
+        code = app(given, standalone_mode=False)
+    except Interrupted as error:
+        code = _tell(error, as_json, 128 + (stop.signal or signal.SIGINT))
+    except TunewrightError as error:
+        if debug:
+            raise
+        code = _tell(error, as_json, error.exit_code)
+    except TyperException as error:
+        code = _tell(TunewrightError(error.format_message(), remedy="See: tunewright --help"), as_json, 2)
+    except (Abort, KeyboardInterrupt):
+        code = _tell(Interrupted("stopped."), as_json, 128 + (stop.signal or signal.SIGINT))
+    except Exit as error:
+        code = error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        unexpected = TunewrightError(
+            f"{type(error).__name__}: {error}", remedy="This is our mistake. --debug shows where it happened."
+        )
+        code = _tell(unexpected, as_json, 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: TunewrightError, as_json: bool, code: int) -> int:
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"{error}\n")
+    return code
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> Any:
+    """The first signal asks the running stage to stop at its next safe place; a second one does not wait."""
+    if stop.requested or not stop.patient:
+        stop.signal = number
+        raise KeyboardInterrupt
+    stop.requested, stop.signal = True, number
+    sys.stderr.write("\nstopping after this step; press again to stop at once\n")

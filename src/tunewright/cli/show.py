@@ -1,0 +1,241 @@
+"""Each command's run and what it says at the end: what was found, where it lies, what to type next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from tunewright.cli.state import stop
+from tunewright.cli.terminal import Terminal
+from tunewright.cli.words import gate_lines, verdict_lines
+
+NO = 3
+
+
+def is_recipe(paths: list[Path]) -> bool:
+    """Whether a command was given a recipe (or its folder) rather than data files."""
+    first = paths[0]
+    named = first.suffix in (".yaml", ".yml") or (first / "tunewright.yaml").is_file()
+    return len(paths) == 1 and (named or first == Path())
+
+
+def check(project: Any, terminal: Terminal) -> int:
+    from tunewright import journey
+
+    done = journey.check(project)
+    for finding in done.audit.findings:
+        _finding(terminal, finding)
+    ok = _gates(terminal, done.gates)
+    terminal.say()
+    terminal.say(f"  report   {_short(done.report)}")
+    if project.bare:
+        terminal.say("  next     tunewright init my-project --data FILE")
+    else:
+        terminal.say(f"  next     tunewright run {_short(project.folder.root)}")
+    if terminal.as_json:
+        terminal.document(done.as_dict())
+    return 0 if ok else NO
+
+
+def plan(project: Any, terminal: Terminal) -> int:
+    from tunewright import journey
+
+    made = journey.make_the_plan(project)
+    memory, hours, choice = made.memory_gb, made.hours, made.choice
+    terminal.say()
+    terminal.say(
+        f"{'It fits' if made.fits else 'It does not fit'}: about {memory['total']:.2g} GB "
+        f"[{memory['low']:.2g}, {memory['high']:.2g}], estimated."
+    )
+    terminal.say(
+        f"Training takes about {_time(hours['expected'])} [{_time(hours['low'])}, {_time(hours['high'])}], estimated."
+    )
+    asked = ", ".join(
+        f"{key} {choice[key]}"
+        for key in ("method", "rank", "alpha", "effective_batch_size", "epochs", "steps", "learning_rate", "precision")
+    )
+    terminal.say(f"Chosen: {asked}.")
+    for other in made.rejected:
+        terminal.say(f"Not {other['option']}: {other['why']}", style="dim")
+    terminal.say()
+    terminal.say(f"Advice: {made.advice.outcome.replace('_', ' ')}. {' '.join(made.advice.reasons)}")
+    for wanted in made.advice.prerequisites:
+        mark = {True: "✓", False: "✗", None: "!"}[wanted.ok]
+        terminal.say(f"  {mark} {wanted.name}: {wanted.evidence}")
+    if terminal.as_json:
+        terminal.document(made.model_dump(mode="json"))
+    return 0
+
+
+def baseline(project: Any, terminal: Terminal) -> int:
+    from tunewright import journey
+
+    outcome = journey.baseline(project)
+    return _outcome(terminal, outcome)
+
+
+def train(project: Any, terminal: Terminal, *, resume: bool) -> int:
+    from tunewright import journey
+
+    stop.patient = True
+    result, gates = journey.train(project, resume=resume)
+    ok = _gates(terminal, gates)
+    terminal.say()
+    if result:
+        terminal.say(f"  run      {result.run}")
+        terminal.say("  next     tunewright evaluate")
+    if terminal.as_json:
+        terminal.document(
+            {**(result.model_dump(mode="json") if result else {"run": None}), "gates": [_dump(g) for g in gates]}
+        )
+    return 0 if ok and result else NO
+
+
+def evaluate(project: Any, terminal: Terminal, run: str | None) -> int:
+    from tunewright import journey
+
+    return _outcome(terminal, journey.evaluate(project, run))
+
+
+def export(project: Any, terminal: Terminal, run: str | None, to: str) -> int:
+    from tunewright import journey
+
+    artifact = journey.export(project, run, to)
+    terminal.say()
+    terminal.say(f"  artifact {artifact.path}")
+    if terminal.as_json:
+        terminal.document(artifact.model_dump(mode="json"))
+    return 0 if artifact.certificate.ok else NO
+
+
+def run_all(project: Any, terminal: Terminal, *, resume: bool, name: str, demo: bool = False) -> int:
+    from tunewright import journey
+
+    terminal.say(journey.headline(project))
+    terminal.say()
+    stop.patient = True
+    outcome = journey.run(project, resume=resume)
+    terminal.say()
+    for line in verdict_lines(outcome.verdict, outcome.arms):
+        terminal.say(line)
+    ok = _gates(terminal, outcome.gates, only_no=True)
+    terminal.say()
+    terminal.say(f"  report   {_short(outcome.report)}")
+    if outcome.paths.get("adapter"):
+        terminal.say(f"  talk     tunewright chat {name}")
+    if demo:
+        terminal.say("  yours    tunewright init my-project --data my.jsonl")
+    if terminal.as_json:
+        terminal.document(outcome.as_dict(terminal.seconds))
+    shipped = outcome.verdict is not None and outcome.verdict.decision == "ship"
+    return 0 if ok and shipped else NO
+
+
+def runs(folder: Path, terminal: Terminal, name: str | None) -> int:
+    from tunewright.project import ProjectFolder, outcome_of
+    from tunewright.store import read_json
+
+    project = ProjectFolder(folder.resolve())
+    found = project.all_runs() if name is None else [project.run(name)]
+    rows = []
+    for run in found:
+        record, outcome = read_json(run.record), outcome_of(run)
+        verdict = (outcome or {}).get("verdict") or {}
+        scores = {a["name"]: a["score"] for a in (outcome or {}).get("arms", ())}
+        rows.append(
+            {
+                "run": run.id,
+                "path": str(run.path),
+                "status": run.status(),
+                "base": record["base"],
+                "dataset": record["dataset"],
+                "created": record["created"],
+                "decision": verdict.get("decision"),
+                "scores": scores,
+                "report": str(run.report) if run.report.is_file() else None,
+            }
+        )
+    for row in rows:
+        tuned = f"tuned {100 * row['scores']['tuned']:.1f} %" if "tuned" in row["scores"] else ""
+        decision = (row["decision"] or "").replace("_", " ")
+        terminal.say(f"{row['run']}  {row['status']:<9}  {row['base']:<12}  {tuned:<14}  {decision}")
+    if name is not None and rows:
+        for key in ("path", "dataset", "report"):
+            terminal.say(f"  {key:<8} {rows[0][key]}")
+    if not rows:
+        terminal.say("No run yet. Start one: tunewright run")
+    if terminal.as_json:
+        terminal.document(rows[0] if name is not None else {"runs": rows})
+    return 0
+
+
+def data(project: Any, terminal: Terminal, row: str | None, count: int, split: str) -> int:
+    from tunewright import journey
+
+    shown = journey.rendered(project, count=count, split=split, row=row)
+    for name, spans in shown:
+        print_example(terminal, name, spans)
+    if terminal.as_json:
+        terminal.document(
+            {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
+        )
+    return 0
+
+
+def print_example(terminal: Terminal, row: str, spans: list[tuple[str, bool]]) -> None:
+    """A rendered example: what is learned is green and, without colour, between ⟦ and ⟧."""
+    terminal.say(f"{row}, as the model sees it; ⟦what it learns to say⟧:", style="dim")
+    text = Text()
+    for piece, supervised in spans:
+        text.append(f"⟦{piece}⟧" if supervised else piece, style="green" if supervised else "")
+    terminal.out.print(text)
+    terminal.say()
+
+
+def _outcome(terminal: Terminal, outcome: Any) -> int:
+    terminal.say()
+    for line in verdict_lines(outcome.verdict, outcome.arms):
+        terminal.say(line)
+    ok = _gates(terminal, outcome.gates, only_no=True)
+    terminal.say()
+    terminal.say(f"  report   {_short(outcome.report)}")
+    if terminal.as_json:
+        terminal.document(outcome.as_dict(terminal.seconds))
+    no = outcome.verdict is not None and outcome.verdict.decision != "ship"
+    return NO if no or not ok else 0
+
+
+def _gates(terminal: Terminal, gates: Any, *, only_no: bool = False) -> bool:
+    """Say the gates that did not hold (or all); whether none of them blocks."""
+    for line, style in gate_lines(gates, only_no=only_no):
+        terminal.say(line, style=style)
+    return all(g.ok is not False or g.allowed_because for g in gates)
+
+
+def _finding(terminal: Terminal, finding: Any) -> None:
+    style = {"error": "red", "warning": "yellow", "info": "dim"}[finding.severity]
+    mark = {"error": "✗", "warning": "!", "info": "·"}[finding.severity]
+    terminal.out.print(Text.assemble("  ", (mark, style), f" {finding.code:<18} {finding.message}"))
+    if finding.remedy:
+        terminal.say(f"    {'':<18} {finding.remedy}", style="dim")
+
+
+def _time(hours: float) -> str:
+    seconds = hours * 3600
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h"
+
+
+def _short(path: Path) -> str:
+    """`path` relative to here when it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _dump(gate: Any) -> Any:
+    return gate.model_dump(mode="json")

@@ -1,0 +1,139 @@
+"""Commands that come before there is a recipe: `init`, the demo's project, the schema."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tunewright.cli.terminal import Terminal
+from tunewright.errors import DataError
+
+
+def make_demo(out: Path) -> Path:
+    """The sample project in `out`, ready to run; returns its folder."""
+    from tunewright import sample
+
+    out.mkdir(parents=True, exist_ok=True)
+    sample.write(out)
+    recipe = {
+        "version": 1,
+        "model": "seedling",
+        "task": "Route a support ticket to JSON with the fields category, priority, product, order_id and action.",
+        "data": {"train": ["tickets.jsonl"]},
+        "suite": {"slices": ["category"]},
+        "gates": {"min_gain": 0.05},
+    }
+    _write_recipe(out, recipe)
+    return out
+
+
+def init_project(
+    folder: Path,
+    data: list[Path],
+    test: list[Path],
+    model: str,
+    task: str | None,
+    input: str | None,
+    output: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Recognise the data files, write the recipe this project needs, show what the model will see."""
+    from tunewright import models
+    from tunewright.data import recognise
+    from tunewright.project import RECIPE
+    from tunewright.recipe import ModelSpec
+
+    terminal = Terminal(as_json=as_json)
+    if (folder / RECIPE).exists():
+        raise DataError(
+            "there is a recipe here already.", where=str(folder / RECIPE), remedy="Edit it, or name another folder."
+        )
+    readings = {path: recognise(path, input=input, output=output) for path in [*data, *test]}
+    models.locate(ModelSpec(id=model, revision=None), Path.cwd())
+    recipe = _recipe_for(folder, data, test, model, task, input, output)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_recipe(folder, recipe)
+    for path, reading in readings.items():
+        terminal.say(f"{path.name}: {reading.shape}. {reading.reason}")
+    terminal.say()
+    _show_first(folder, terminal)
+    terminal.say(f"  recipe   {folder / RECIPE}")
+    terminal.say(f"  next     tunewright run {folder}")
+    if as_json:
+        files = [{"path": str(p.resolve()), "shape": r.shape, "reason": r.reason} for p, r in readings.items()]
+        terminal.document({"recipe": str((folder / RECIPE).resolve()), "files": files})
+    return 0
+
+
+def _recipe_for(
+    folder: Path,
+    data: list[Path],
+    test: list[Path],
+    model: str,
+    task: str | None,
+    input: str | None,
+    output: str | None,
+) -> dict[str, Any]:
+    """The lines this project needs, in the order a person reads them."""
+    local = Path(model).expanduser()
+    recipe: dict[str, Any] = {
+        "version": 1,
+        "model": _relative(local, folder) if model != "seedling" and local.exists() else model,
+    }
+    if task:
+        recipe["task"] = task
+    recipe["data"] = {"train": [_relative(p, folder) for p in data]}
+    if test:
+        recipe["data"]["test"] = [_relative(p, folder) for p in test]
+    if input:
+        recipe["data"]["input"] = input
+    if output:
+        recipe["data"]["output"] = output
+    return recipe
+
+
+def write_schema(out: Path | None, *, as_json: bool) -> int:
+    """The recipe's JSON schema, to stdout or a file."""
+    from tunewright.recipe import Recipe
+    from tunewright.store import write_json
+
+    terminal = Terminal(as_json=as_json)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+    if out is None:
+        terminal.document(schema)
+        return 0
+    write_json(out, schema)
+    if as_json:
+        terminal.document({"path": str(out.resolve())})
+    terminal.say(f"{out}: name it in your editor, or put this on the recipe's first line:")
+    terminal.say(f"    # yaml-language-server: $schema={out}")
+    return 0
+
+
+def _write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
+    from tunewright.project import RECIPE
+    from tunewright.recipe import recipe_yaml
+    from tunewright.store import write_text
+
+    write_text(folder / RECIPE, recipe_yaml(recipe))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """`path` as the recipe in `folder` names it: relative where that is possible."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(path.resolve())
+
+
+def _show_first(folder: Path, terminal: Terminal) -> None:
+    from tunewright import journey
+    from tunewright.cli.show import print_example
+
+    project = journey.open_project(folder)
+    # Two short ones of the first rows: enough to see what is learned, and they fit a screen.
+    pieces = sorted(journey.rendered(project, count=20), key=lambda piece: sum(len(text) for text, _ in piece[1]))
+    for row, spans in pieces[:2]:
+        print_example(terminal, row, spans)

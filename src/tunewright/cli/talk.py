@@ -1,0 +1,54 @@
+"""`tunewright chat`: a conversation with a tuned model, as it was trained: same template, same system prompt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tunewright.cli.state import stop
+from tunewright.cli.terminal import Terminal
+
+
+def talk(name: str, project: Path, say: str | None, max_new_tokens: int, *, as_json: bool) -> int:
+    """Answer one message (`say`), or every line typed until an empty one or the end of input."""
+    from tunewright import journey
+    from tunewright.records import Message
+
+    folder, run = _which(name, project)
+    speaker = journey.speaker(folder, run)
+    terminal = Terminal(as_json=as_json)
+    history: list[Message] = list(speaker.opening)
+
+    def answer(text: str) -> str:
+        history.append(Message("user", text))
+        reply = speaker.answer(history, max_new_tokens)
+        history.append(Message("assistant", reply))
+        return reply
+
+    if say is not None:
+        reply = answer(say)
+        if as_json:
+            terminal.document({"model": speaker.name, "answer": reply})
+        else:
+            sys.stdout.write(reply + "\n")
+        return 0
+    terminal.say(f"{speaker.name}. An empty line ends the conversation.", style="dim")
+    stop.patient = False
+    while True:
+        try:
+            text = input("> ").strip()
+        except EOFError:
+            break
+        if not text:
+            break
+        terminal.say(answer(text))
+    if as_json:
+        terminal.document({"model": speaker.name, "messages": [m.as_dict() for m in history]})
+    return 0
+
+
+def _which(name: str, project: Path) -> tuple[Path, str | None]:
+    """A project folder and a run name: `chat demo` talks to the newest run of the project in demo/."""
+    if (Path(name) / "tunewright.yaml").is_file():
+        return Path(name), None
+    return project, None if name == "." else name

@@ -1,0 +1,61 @@
+"""The sentences a journey ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tunewright.records import ArmScore, Gate, Verdict
+
+ARM_WORDS = {
+    "base": "the base model",
+    "prompted": "the prompted base",
+    "few_shot": "few-shot",
+    "rag": "retrieval",
+    "classifier": "TF-IDF + logistic regression",
+    "tuned": "tuned",
+    "tuned_rag": "tuned with retrieval",
+}
+
+
+def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore]) -> Iterator[str]:
+    """The decision in a sentence, with its number, its interval and what it is measured against."""
+    best = max((a for a in arms if a.name != "tuned"), key=lambda a: a.score, default=None)
+    if verdict is None:
+        if best:
+            yield f"Nothing tuned yet. Tuning must beat {ARM_WORDS[best.name]}: {_scored(best)}, {best.cases} cases."
+        return
+    tuned = next(a for a in arms if a.name == "tuned")
+    against = next((a for a in arms if a.name == verdict.against), None)
+    name = ARM_WORDS.get(verdict.against, verdict.against)
+    points = f"{100 * verdict.difference:+.1f} points"
+    span = f"[{100 * verdict.low:.1f}, {100 * verdict.high:.1f}]"
+    p = "p < 0.0001" if verdict.p < 0.0001 else f"p = {verdict.p:.4f}"
+    if verdict.decision == "ship":
+        yield f"Ship it: {points} over {name} {span}, {tuned.cases} paired cases, {p}."
+    elif verdict.decision == "do_not_ship":
+        rival = f"{name}, {_scored(against)}" if against else name
+        yield f"Do not ship: tuned {_scored(tuned)} against {rival}: {points} {span}."
+    else:
+        yield f"Cannot tell: {points} over {name} {span}, {tuned.cases} paired cases, {p}."
+        if verdict.more_cases:
+            yield f"    {verdict.more_cases:,} more cases would tell."
+    if verdict.reason:
+        yield f"    {verdict.reason}"
+
+
+def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, str]]:
+    """Each gate as a marked line with its style."""
+    for gate in gates:
+        if gate.allowed_because:
+            yield f"  ! {gate.name}: {gate.message} Allowed: {gate.allowed_because}", "yellow"
+        elif gate.ok is False:
+            yield f"  ✗ {gate.name}: {gate.message}", "red"
+            yield f'    To go on all the same, on the record: --allow {gate.name} --because "…"', "dim"
+        elif gate.ok is None and not only_no:
+            yield f"  ! {gate.name}: {gate.message}", "yellow"
+        elif not only_no:
+            yield f"  ✓ {gate.name}: {gate.message}", "green"
+
+
+def _scored(arm: ArmScore) -> str:
+    return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"

@@ -1,0 +1,245 @@
+"""The audit in one page: read, look, set aside, split, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.data import accepting, checks, learned, near, whole
+from tunewright.data.files import format_of
+from tunewright.data.folders import snapshot
+from tunewright.data.gates import gates_of
+from tunewright.data.look import Look
+from tunewright.data.recognition import recognise
+from tunewright.data.rows import Source, rows
+from tunewright.data.split import NAMES, assign, clusters
+from tunewright.data.table import FAULTS, Table
+from tunewright.data.version import write
+from tunewright.errors import DataError
+from tunewright.recipe import DataSpec, GateSpec
+from tunewright.records import DatasetRecord, Example, Finding, Gate, Ledger, Record, SourceFile, TokenFacts
+from tunewright.store import tree_digest
+from tunewright.text import Redactor, normal, strict
+
+Count = Callable[[Example], TokenFacts]
+Progress = Callable[[str, int, int | None], None]
+_FORMS = {"text": normal, "strict": strict}
+_EVERY = 2000
+_SEVERITIES = ("error", "warning", "info")
+
+
+class Audit(Record):
+    """What an audit found and made: the dataset version at `path`, the findings and the gates over them."""
+
+    dataset: DatasetRecord
+    path: Path
+    findings: tuple[Finding, ...]
+    gates: tuple[Gate, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The audit as `check --json` prints it, but for the report's path."""
+        return {
+            "ledger": self.dataset.ledger.model_dump(),
+            "tokens": self.dataset.tokens.model_dump() if self.dataset.tokens else None,
+            "findings": [f.model_dump(mode="json") for f in self.findings],
+            "splits": dict(self.dataset.splits),
+            "dataset": str(self.path.absolute()),
+            "gates": [g.model_dump(mode="json") for g in self.gates],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of each row: `reason` an index into `names` (0: used), `changed`, and new answers by row."""
+
+    names: tuple[str, ...]
+    reason: np.ndarray
+    changed: np.ndarray
+    answers: dict[int, str]
+
+
+def audit(
+    spec: DataSpec,
+    *,
+    root: Path,
+    store: Path,
+    tokens: Count | None = None,
+    gates: GateSpec | None = None,
+    allow: Mapping[str, str] | None = None,
+    use: str = "commercial",
+    progress: Progress | None = None,
+) -> Audit:
+    """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
+
+    The version lies under `store / "datasets" / ID` and never changes; the same files and settings give the same
+    one. `tokens` counts tokens of an example under the model's template; without it nothing is said of length.
+    `allow` passes gates by name with a reason, on the record; `use` ("commercial" or "research") is what licences
+    must permit.
+
+    Raises `DataError` when a file cannot be used at all and when no train row is left.
+    """
+    accepting.known(spec.accept)
+    sources = _sources(spec, root, store)
+    with Table(_FORMS[spec.normal], sources) as table:
+        _fill(table, tokens, _redactor(spec.accept), progress)
+        table.close()
+        look = Look(table, use)
+        findings, outcome = _examine(look, spec.accept)
+        used = outcome.reason == 0
+        if not (table.train & used).any():
+            raise DataError(
+                "no row is left to train on.",
+                where=", ".join(s.name for s in sources if not s.test),
+                remedy=_most(findings),
+            )
+        shares = (spec.split.test, spec.split.validation)
+        together = clusters(table, look.near.pairs)
+        split = assign(table, used, together, shares, spec.split.seed, bool(look.labels))
+        record = _record(look, outcome, split, counted=tokens is not None)
+        path, record = write(store / "datasets", record, table, split, outcome.answers)
+    return Audit(
+        dataset=record,
+        path=path,
+        findings=tuple(findings),
+        gates=gates_of(record.ledger, findings, gates or GateSpec.model_validate({}), allow or {}),
+    )
+
+
+def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -> DatasetRecord:
+    """What there is to say of the version but for its id, which comes of its rows."""
+    table = look.table
+    return DatasetRecord(
+        id="",
+        sources=tuple(_file(s, table, i) for i, s in enumerate(table.sources)),
+        ledger=_ledger(table, outcome),
+        splits={name: int((split == k).sum()) for k, name in enumerate(NAMES)},
+        labels=look.labels,
+        tokens=_token_ledger(table, outcome) if counted else None,
+    )
+
+
+def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
+    given = [(s, False) for s in spec.train] + [(s, True) for s in spec.test]
+    paths = [snapshot(s.path, s.query, store / "inputs") if s.query else root / s.path for s, _ in given]
+    files = [p.name for p in paths]
+    for path in paths:
+        format_of(path)
+    return [
+        Source(
+            given=source.query or source.path,
+            path=path,
+            name=path.name if files.count(path.name) == 1 else str(source.path),
+            reading=recognise(path, input=spec.input, output=spec.output),
+            test=test,
+            group=source.group or spec.split.group,
+            system=spec.system,
+            license=source.license,
+            weight=source.weight,
+            synthetic=source.synthetic,
+        )
+        for (source, test), path in zip(given, paths, strict=True)
+    ]
+
+
+def _redactor(accept: Sequence[str]) -> Callable[[str], str] | None:
+    """What replaces personal data and secrets, as far as that was accepted. URLs are neither."""
+    kinds = {code == "secret" for code in accept if code in accepting.REDACTED}
+    if not kinds:
+        return None
+    redactor = Redactor()
+    return lambda text: redactor(text, lambda span: span.secret in kinds and span.kind != "url")
+
+
+def _fill(table: Table, tokens: Count | None, redact: Callable[[str], str] | None, progress: Progress | None) -> None:
+    for i, source in enumerate(table.sources):
+        for row in rows(source, redact):
+            example = row.example
+            table.add(i, row, tokens(example) if tokens and example else None)
+            if progress and len(table) % _EVERY == 0:
+                progress("read", len(table), None)
+    if progress:
+        progress("read", len(table), len(table))
+
+
+def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]:
+    """All findings, and what becomes of the rows: each is set aside once, for the first reason that holds."""
+    table = look.table
+    doubled, surplus = checks.exact_duplicates(table)
+    leaked, leaking = checks.exact_leaks(table)
+    cut, unsupervised = checks.tokens(table)
+    findings = [
+        *checks.noted(table),
+        *checks.encoding(table),
+        *doubled,
+        *leaked,
+        *checks.contradictions(table),
+        *near.findings(table, look.near),
+        *cut,
+        *whole.lengths(table),
+        *whole.labels(table, look.labels),
+        *whole.languages(table),
+        *whole.style(table, look.labels),
+        *whole.licenses(table, look.use),
+        *learned.suspects(table, look.doubtful),
+        *learned.mispaired(table, look.swapped),
+        *learned.meanings(table, look.same_meaning),
+        *learned.shift(table),
+    ]
+    findings.sort(key=lambda f: _SEVERITIES.index(f.severity))
+    reasons = {"exact_duplicate": surplus, "leak_exact": leaking, "unsupervised": unsupervised}
+    reasons |= {code: accepting.DROPS[code](look) for code in accept if code in accepting.DROPS}
+    # A fault and its accepted finding have one name in the ledger, as they have one code.
+    names = tuple(dict.fromkeys((*FAULTS, *reasons)))
+    reason = table.c["fault"].astype(np.int16)
+    for code, mask in reasons.items():
+        reason[(reason == 0) & mask] = names.index(code)
+    answers = accepting.respelt(look) if accepting.SPELLING in accept else {}
+    changed = (table.c["changed"] > 0) | (table.c["lost"] > 0)
+    changed[list(answers)] = True
+    return findings, Outcome(names, reason, changed & (reason == 0), answers)
+
+
+def _ledger(table: Table, outcome: Outcome) -> Ledger:
+    counts = np.bincount(outcome.reason, minlength=len(outcome.names))
+    changed = int(outcome.changed.sum())
+    return Ledger(
+        read=len(table),
+        kept=int(counts[0]) - changed,
+        changed=changed,
+        set_aside={name: int(n) for name, n in zip(outcome.names[1:], counts[1:], strict=True) if n},
+    )
+
+
+def _token_ledger(table: Table, outcome: Outcome) -> Ledger:
+    """Supervised tokens: those cut from used rows are set aside too, as `truncation`."""
+    supervised, lost = table.c["supervised"].astype(np.int64), table.c["lost"].astype(np.int64)
+    used = outcome.reason == 0
+    aside = {name: int(supervised[outcome.reason == k].sum()) for k, name in enumerate(outcome.names) if k and name}
+    aside["truncation"] = int(lost[used].sum())
+    left = np.where(used, supervised - lost, 0)
+    return Ledger(
+        read=int(supervised.sum()),
+        kept=int(left[~outcome.changed].sum()),
+        changed=int(left[outcome.changed].sum()),
+        set_aside={name: n for name, n in aside.items() if n},
+    )
+
+
+def _file(source: Source, table: Table, i: int) -> SourceFile:
+    return SourceFile(
+        path=source.given,
+        sha256=tree_digest(source.path),
+        rows=int((table.c["source"] == i).sum()),
+        license=source.license,
+        shape=source.reading.shape,
+        reason=source.reading.reason,
+    )
+
+
+def _most(findings: list[Finding]) -> str:
+    worst = max(findings, key=lambda f: f.count, default=None)
+    return f"Most of it: {worst.message}" if worst else "The files hold no rows."

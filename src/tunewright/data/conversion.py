@@ -1,0 +1,77 @@
+"""Examples in other people's shapes: messages, ShareGPT, Alpaca, prompt and completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tunewright.data.table import plain
+from tunewright.data.uploads import LEAST, SHAPES
+from tunewright.errors import DataError
+from tunewright.records import Example
+
+_FROM = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "system"}
+
+
+def convert(examples: Iterable[Example], to: str) -> Iterator[dict[str, Any]]:
+    """The examples as rows of the shape `to`: "messages", "sharegpt", "alpaca", "prompt_completion", or the upload
+    file of a tuning service: "openai", "together", "bedrock".
+
+    Raises `DataError` for an unknown shape and for an example that the shape cannot hold or the service would refuse
+    (many turns or tools in a shape of one question and one answer), naming the row.
+    """
+    make = _SHAPES.get(to)
+    if make is None:
+        raise DataError(f"`{to}` is not a shape to convert to.", remedy=f"Shapes: {', '.join(sorted(_SHAPES))}.")
+    count = 0
+    for example in examples:
+        count += 1
+        yield make(example)
+    if count < LEAST.get(to, 0):
+        raise DataError(f"{to} takes no fewer than {LEAST[to]} rows; there are {count}.", remedy="Add examples.")
+
+
+def _sharegpt(example: Example) -> dict[str, Any]:
+    turns: list[dict[str, str]] = []
+    for m in example.messages:
+        if m.content.strip() or not m.tool_calls:
+            turns.append({"from": _FROM[m.role], "value": m.content})
+        turns += [{"from": "function_call", "value": json.dumps(dict(c), ensure_ascii=False)} for c in m.tool_calls]
+    row: dict[str, Any] = {"conversations": turns}
+    if example.tools:
+        row["tools"] = json.dumps([t.get("function", t) for t in example.tools], ensure_ascii=False)
+    return row
+
+
+def _single(example: Example, shape: str) -> tuple[str, str, str]:
+    """System text, question and answer of an example that has no more than these."""
+    turns = list(example.messages)
+    system = turns.pop(0).content if turns[0].role == "system" else ""
+    if len(turns) != 2 or turns[0].role != "user" or example.tools or turns[1].tool_calls:
+        raise DataError(
+            f"has more than one question and one answer; {shape} cannot hold it.",
+            where=example.row,
+            remedy="Convert to messages or sharegpt instead.",
+        )
+    return system, turns[0].content, turns[1].content
+
+
+def _alpaca(example: Example) -> dict[str, Any]:
+    system, question, answer = _single(example, "alpaca")
+    row = {"instruction": question, "input": "", "output": answer}
+    return {**row, "system": system} if system else row
+
+
+def _prompt_completion(example: Example) -> dict[str, Any]:
+    system, question, answer = _single(example, "prompt_completion")
+    return {"prompt": f"{system}\n\n{question}" if system else question, "completion": answer}
+
+
+_SHAPES: dict[str, Callable[[Example], dict[str, Any]]] = {
+    "messages": lambda example: dict(plain(example)),
+    "sharegpt": _sharegpt,
+    "alpaca": _alpaca,
+    "prompt_completion": _prompt_completion,
+    **SHAPES,
+}

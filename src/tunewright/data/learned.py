@@ -1,0 +1,216 @@
+"""What a small model of the rows shows: doubtful labels, swapped answers, same meaning in other words, shift.
+
+TF-IDF and logistic regression on at most some thousand rows, drawn by their content: nothing leaves the machine,
+and the same rows are drawn whatever their order. Doubtful labels as in Northcutt, Jiang and Chuang, "Confident
+Learning" (2021): judged by models that did not see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.near import Near
+from tunewright.data.table import Table
+from tunewright.records import Finding
+from tunewright.text import numbers
+
+MOST = 12_000
+_SHIFT_ROWS = 2_000
+_SHIFT = 0.75
+_SURE = 0.6
+_UNLIKELY = 0.05
+_SAME = 0.92
+_BLOCK = 500
+_MEANINGS = 6_000
+
+
+def drawn(table: Table, where: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows of a mask, chosen by their content, one per question, ascending."""
+    index = np.flatnonzero(where & (table.c["input"] != 0))
+    index = index[np.unique(table.c["input"][index], return_index=True)[1]]
+    if len(index) > most:
+        index = index[np.argsort(table.c["content"][index])[:most]]
+    return np.sort(index)
+
+
+def suspects(table: Table, doubt: tuple[np.ndarray, list[str], float]) -> Iterator[Finding]:
+    """`label_suspect`: rows whose label a model that did not see them finds very unlikely, and another likely."""
+    found, better, share = doubt
+    if not len(found):
+        return
+    yield Finding(
+        code="label_suspect",
+        severity="warning",
+        count=len(found),
+        rows=table.names(found),
+        evidence={
+            "examples": [
+                {**snippet(table, int(i)), "likelier": b} for i, b in zip(found[:50], better[:50], strict=True)
+            ],
+            "out_of_fold_accuracy": round(share, 4),
+        },
+        message=f"{said(len(found), 'label looks', 'labels look')} wrong: "
+        "models trained on the other rows are sure of another.",
+        remedy="Review them; to drop them: tunewright data fix --accept label_suspect",
+    )
+
+
+def doubtful(table: Table, names: tuple[str, ...]) -> tuple[np.ndarray, list[str], float]:
+    """Rows with doubtful labels, the likelier label of each, and the accuracy of the models that say so."""
+    index = drawn(table, table.train, MOST)
+    none = np.zeros(0, np.int64)
+    if not names or len(index) < 100:
+        return none, [], 0.0
+    gold = table.c["answer"][index]
+    ids, counts = np.unique(gold, return_counts=True)
+    index = index[np.isin(gold, ids[counts >= 5])]
+    gold = table.c["answer"][index]
+    if len(np.unique(gold)) < 2:
+        return none, [], 0.0
+    features = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    try:
+        x = features.fit_transform([table.form(int(i))[0] for i in index])
+    except ValueError:  # nothing but rare words
+        return none, [], 0.0
+    model = SGDClassifier(loss="log_loss", alpha=1e-5, max_iter=6, tol=None, average=True, random_state=0)
+    chance = cross_val_predict(
+        model, x, gold, cv=StratifiedKFold(5, shuffle=True, random_state=0), method="predict_proba"
+    )
+    classes = np.unique(gold)
+    own = chance[np.arange(len(gold)), np.searchsorted(classes, gold)]
+    best = chance.argmax(axis=1)
+    accuracy = float((classes[best] == gold).mean())
+    wrong = (own < _UNLIKELY) & (chance.max(axis=1) > _SURE) & (accuracy > 1.5 / len(classes))
+    texts = {i: text for text, i in table.answers.items()}
+    order = np.argsort(own[wrong], kind="stable")
+    return index[wrong][order], [texts[int(classes[b])] for b in best[wrong][order]], accuracy
+
+
+def mispaired(table: Table, swap: tuple[list[int], list[int]]) -> Iterator[Finding]:
+    """Answers that share words with another row's question and none with their own."""
+    found, better = swap
+    if len(found) < 2:  # a swap leaves two answers in the wrong place
+        return
+    examples = [{**snippet(table, i), "fits": table.name(j)} for i, j in zip(found[:EXAMPLES], better, strict=False)]
+    yield Finding(
+        code="mispaired",
+        severity="warning",
+        count=len(found),
+        rows=table.names(np.array(found)),
+        evidence={"examples": examples},
+        message=f"{said(len(found), 'answer fits', 'answers fit')} another row's question far better than their own.",
+        remedy="Check whether the file was sorted by one column only, or shifted by a row.",
+    )
+
+
+def swapped(table: Table, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """Rows whose answers belong elsewhere, and the row each fits."""
+    long = table.train & (table.c["answered"] >= 20) & (table.c["asked"] >= 20)
+    index = drawn(table, long, MOST // 2)
+    if names or len(index) < 20:
+        return [], []
+    forms = [table.form(int(i)) for i in index]
+    features = TfidfVectorizer(min_df=2, max_df=0.05 if len(index) > 200 else 0.5, token_pattern=r"(?u)\b\w{3,}\b")
+    try:
+        features.fit([text for pair in forms for text in pair])
+    except ValueError:
+        return [], []
+    asked = features.transform([a for a, _ in forms])
+    answered = features.transform([b for _, b in forms])
+    own = np.asarray(asked.multiply(answered).sum(axis=1)).ravel()
+    found: list[int] = []
+    fits: list[int] = []
+    # Where answers share little with their questions anyway (summaries in other words), nothing can be told.
+    if np.median(own) < 0.1:
+        return found, fits
+    alone = np.flatnonzero(own < 0.02)
+    for start in range(0, len(alone), _BLOCK):
+        part = alone[start : start + _BLOCK]
+        # A swapped answer fits a question that is left alone too, and its own question fits another's answer.
+        likeness = (answered[part] @ asked[alone].T).toarray()
+        missed = (asked[part] @ answered[alone].T).toarray().max(axis=1)
+        best = likeness.argmax(axis=1)
+        for k in np.flatnonzero((likeness[np.arange(len(part)), best] > 0.5) & (missed > 0.3)):
+            found.append(int(index[part[k]]))
+            fits.append(int(index[alone[best[k]]]))
+    return found, fits
+
+
+def meanings(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
+    """`semantic_duplicate`: rows that ask the same in other words or another order, as far as words tell."""
+    if not len(pairs):
+        return
+    rows = np.unique(pairs)
+    yield Finding(
+        code="semantic_duplicate",
+        severity="info",
+        count=len(rows),
+        rows=table.names(rows),
+        evidence={
+            "pairs": len(pairs),
+            "looked_at": int(min(_MEANINGS, table.train.sum())),
+            "examples": [[snippet(table, int(i)) for i in pair] for pair in pairs[:EXAMPLES]],
+        },
+        message=f"{said(len(rows), 'train row')} say in other words what another row says.",
+        remedy="Fine as variety; to drop all but one: tunewright data fix --accept semantic_duplicate",
+    )
+
+
+def same_meaning(table: Table, near: Near) -> np.ndarray:
+    """Pairs of train rows (n × 2) with TF-IDF cosine of at least 0.92, equal numbers and equal answers, not near."""
+    index = drawn(table, table.train, _MEANINGS)
+    none = np.zeros((0, 2), np.int64)
+    if len(index) < 2:
+        return none
+    forms = [table.form(int(i))[0] for i in index]
+    try:
+        x = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(forms)
+    except ValueError:
+        return none
+    known = {(int(a), int(b)) for a, b in near.pairs}
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(index), _BLOCK):
+        likeness = (x[start : start + _BLOCK] @ x.T).tocoo()
+        close = (likeness.data >= _SAME) & (likeness.row + start < likeness.col)
+        for i, j in zip(likeness.row[close] + start, likeness.col[close], strict=True):
+            a, b = int(index[i]), int(index[j])
+            same = table.c["output"][a] == table.c["output"][b] and numbers(forms[i]) == numbers(forms[j])
+            if same and (a, b) not in known:
+                found.append((a, b))
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def shift(table: Table) -> Iterator[Finding]:
+    """Whether a model can tell train questions from test questions: if it can, the test asks something else."""
+    train, test = drawn(table, table.train, _SHIFT_ROWS), drawn(table, table.test, _SHIFT_ROWS)
+    if min(len(train), len(test)) < 50:
+        return
+    texts = [table.form(int(i))[0] for i in (*train, *test)]
+    side = np.r_[np.zeros(len(train)), np.ones(len(test))]
+    try:
+        x = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(texts)
+    except ValueError:
+        return
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200)
+    chance = cross_val_predict(
+        model, x, side, cv=StratifiedKFold(5, shuffle=True, random_state=0), method="predict_proba"
+    )
+    area = float(roc_auc_score(side, chance[:, 1]))
+    if area >= _SHIFT:
+        telling = np.argsort(-chance[len(train) :, 1])[:EXAMPLES]
+        yield Finding(
+            code="shift",
+            severity="warning",
+            count=len(test),
+            rows=(),
+            evidence={"area_under_curve": round(area, 4), "examples": [snippet(table, int(test[i])) for i in telling]},
+            message=f"test questions differ from train questions: a small model tells them apart (AUC {area:.2f}).",
+            remedy="Draw both from the same source, or say that the difference is meant.",
+        )

@@ -1,0 +1,38 @@
+"""The table with what is worked out over it, each thing once and only when somebody asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from tunewright.data import learned, near
+from tunewright.data.table import Table
+
+
+class Look:
+    """`use` is what licences must permit ("commercial" or "research")."""
+
+    def __init__(self, table: Table, use: str) -> None:
+        self.table = table
+        self.use = use
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        return self.table.labels()
+
+    @cached_property
+    def near(self) -> near.Near:
+        return near.find(self.table)
+
+    @cached_property
+    def doubtful(self) -> tuple[np.ndarray, list[str], float]:
+        return learned.doubtful(self.table, self.labels)
+
+    @cached_property
+    def swapped(self) -> tuple[list[int], list[int]]:
+        return learned.swapped(self.table, self.labels)
+
+    @cached_property
+    def same_meaning(self) -> np.ndarray:
+        return learned.same_meaning(self.table, self.near)

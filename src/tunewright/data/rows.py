@@ -1,0 +1,106 @@
+"""Files to rows: every record becomes an example or a named fault, and nothing else happens to it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.data.encoding import repair
+from tunewright.data.files import Raw, read
+from tunewright.data.recognition import Reading
+from tunewright.data.shapes import parse
+from tunewright.data.turns import BadRow
+from tunewright.records import Example, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the recipe: `given` as it is named there, `name` as its rows are called; and what is said of it."""
+
+    given: str
+    path: Path
+    name: str
+    reading: Reading
+    test: bool
+    group: str | None = None
+    system: str | None = None
+    license: str | None = None
+    weight: float = 1.0
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record read. Exactly one of `example` and `code` is there; `changed` says the text was repaired."""
+
+    number: int
+    example: Example | None = None
+    code: str = ""
+    message: str = ""
+    changed: bool = False
+
+
+def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
+    """The rows of one file, in order; `redact` is applied to every turn, and a row it changes is marked changed."""
+    for raw in read(source.path):
+        yield _row(raw, source, redact)
+
+
+def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
+    if raw.fault:
+        return Row(raw.number, code="bad_row", message=raw.fault, changed=raw.repaired)
+    try:
+        example = parse(raw.value, source.reading.shape, source.reading.columns)
+    except BadRow as bad:
+        return Row(raw.number, code=bad.code, message=bad.message, changed=raw.repaired)
+    messages, mended = _mended(example.messages)
+    if redact:
+        replaced = tuple(dataclasses.replace(m, content=redact(m.content)) for m in messages)
+        mended |= replaced != messages
+        messages = replaced
+    if source.system and not any(m.role == "system" for m in messages):
+        messages = (Message("system", source.system), *messages)
+    example = dataclasses.replace(
+        example,
+        messages=messages,
+        label=messages[-1].content if example.label is not None else None,
+        row=f"{source.name}:{raw.number}",
+        source=source.name,
+        license=source.license,
+        group=_group(raw.value, source.group),
+        weight=source.weight,
+        synthetic=source.synthetic,
+    )
+    return Row(raw.number, _with_own_marks(example, raw.value, source), changed=raw.repaired or mended)
+
+
+def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
+    """The turns with mojibake undone, and whether there was any."""
+    if all(m.content.isascii() for m in messages):
+        return messages, False
+    texts = [repair(m.content) for m in messages]
+    if not any(changed for _, changed in texts):
+        return messages, False
+    return tuple(dataclasses.replace(m, content=t) for m, (t, _) in zip(messages, texts, strict=True)), True
+
+
+def _group(value: Mapping[str, Any], column: str | None) -> str | None:
+    group = value.get(column) if column else None
+    return None if group is None or group == "" else str(group)
+
+
+def _with_own_marks(example: Example, value: Mapping[str, Any], source: Source) -> Example:
+    """What a row in the messages shape says of itself (as the rows we write do) goes before what its file says."""
+    if source.reading.shape != "messages":
+        return example
+    marks: dict[str, Any] = {}
+    for key, kind in (("license", str), ("group", str), ("label", str), ("synthetic", bool)):
+        if isinstance(value.get(key), kind):
+            marks[key] = value[key]
+    weight = value.get("weight")
+    if isinstance(weight, (int, float)) and not isinstance(weight, bool) and weight > 0:
+        marks["weight"] = float(weight) * source.weight
+    return dataclasses.replace(example, **marks) if marks else example

@@ -1,0 +1,123 @@
+"""What one row shows by itself: turns out of order, tool calls that cannot be made, personal data, untaught facts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+
+from tunewright.records import Example
+from tunewright.text import find
+
+_NUMBER = re.compile(r"(?<![\w.,])\d[\d.,]+\d(?!\w)")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
+_LONG = 40
+_RUDE = re.compile(
+    r"\b(?:fuck\w*|motherfuck\w*|shit(?:ty|head)?|bullshit|asshole|bitch(?:es)?|cunt|dickhead|wanker|bastard|whore|slut"
+    r"|kill yourself|kys)\b",
+    re.I,
+)
+
+
+def inspect(example: Example) -> Iterator[tuple[str, str]]:
+    """Codes and reasons of what is wrong with, or worth knowing of, one example. URLs are noted as `url`."""
+    order = _order(example)
+    if order:
+        yield "role_order", order
+    if example.tools or any(m.tool_calls for m in example.messages):
+        fault = _calls(example)
+        if fault:
+            yield "tool_call_invalid", fault
+    for m in example.messages:
+        for span in find(m.content):
+            yield ("secret" if span.secret else "url" if span.kind == "url" else "pii"), span.kind
+    rude = next((found for m in example.messages if (found := _RUDE.search(m.content))), None)
+    if rude:
+        yield "inappropriate", rude.group().lower()
+    if example.label is None and len(example.answer.content) >= _LONG:
+        fact = _fact(example)
+        if fact:
+            yield "teaches_facts", fact
+
+
+def _order(example: Example) -> str:
+    """What is unusual about the order of turns, or ""."""
+    before = ""
+    for i, m in enumerate(example.messages):
+        if m.role == "system" and i:
+            return "a system turn after the first"
+        if m.role == before and m.role in ("user", "assistant") and not m.tool_calls:
+            return f"two {m.role} turns in a row"
+        if m.role == "assistant" and before in ("", "system"):
+            return "the assistant speaks first"
+        if m.role == "tool" and before not in ("assistant", "tool"):
+            return "a tool answers that nobody called"
+        before = m.role
+    return ""
+
+
+def _calls(example: Example) -> str:
+    """What is wrong with the first wrong tool call, or ""."""
+    schemas = {}
+    for tool in example.tools:
+        function = tool.get("function", tool)
+        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+            schemas[function["name"]] = function.get("parameters")
+        else:
+            return "a tool without a name"
+    for m in example.messages:
+        for call in m.tool_calls:
+            name, arguments = call.get("name"), call.get("arguments")
+            if not name:
+                return "a call without a name"
+            if not isinstance(arguments, Mapping):
+                return f"arguments of `{name}` are not a JSON object"
+            if schemas and name not in schemas:
+                return f"`{name}` is not among the row's tools"
+            if isinstance(schemas.get(name), Mapping):
+                wrong = _against(json.dumps(schemas[name], sort_keys=True), arguments)
+                if wrong:
+                    return f"`{name}`: {wrong}"
+    return ""
+
+
+@lru_cache(maxsize=2048)
+def _validator(schema: str) -> Any:
+    """A validator for the schema, or None when the schema itself is none."""
+    parsed = json.loads(schema)
+    if parsed.get("type") != "object" and "properties" not in parsed:
+        return None
+    kind = jsonschema.validators.validator_for(parsed)
+    try:
+        kind.check_schema(parsed)
+    except jsonschema.SchemaError:
+        return None
+    return kind(parsed)
+
+
+def _against(schema: str, arguments: Mapping[str, Any]) -> str:
+    validator = _validator(schema)
+    if validator is None:
+        return ""
+    try:
+        wrong = next(validator.iter_errors(dict(arguments)), None)
+    except (jsonschema.exceptions.RefResolutionError, jsonschema.exceptions.WrappedReferencingError):
+        return ""
+    return str(wrong.message)[:120] if wrong else ""
+
+
+def _fact(example: Example) -> str:
+    """A number or name of the answer that the prompt does not give and arithmetic cannot, or ""."""
+    prompt = " ".join(m.content for m in example.prompt)
+    answer = example.answer.content
+    if "=" not in answer:
+        for number in _NUMBER.findall(answer):
+            if number.rstrip(".,") not in prompt:
+                return f"number {number.rstrip('.,')}"
+    low = prompt.lower()
+    names = [name for name in _NAME.findall(answer) if name.lower() not in low]
+    return f"name {names[0]}" if len(names) >= 2 else ""

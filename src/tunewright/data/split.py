@@ -1,0 +1,148 @@
+"""Who trains, who chooses, who judges: decided by what a row says and the seed, never by where it stands."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tunewright.data.table import Table
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+NAMES = ("train", "validation", "test")
+SMALL = 300
+SMALLEST = 100
+CASES = 30
+
+
+def clusters(table: Table, links: np.ndarray | None = None) -> np.ndarray:
+    """A cluster number per row: rows with one input, one group, or in `links` (n × 2 row indices) belong together.
+
+    Where links chain more than a twentieth of all rows into one cluster (templates that differ by a word), they are
+    not followed there: such a cluster could not be divided at all.
+    """
+    n = len(table)
+    certain = np.concatenate([_chained(table.c["input"]), _chained(table.c["group"]), _chained(table.c["content"])])
+    plain = _components(n, certain)
+    if links is None or not len(links):
+        return plain
+    linked = _components(n, np.concatenate([certain, links]))
+    chained = np.bincount(linked)[linked] > max(2, n // 20)
+    return np.where(chained, plain + n, linked)
+
+
+def _components(n: int, pairs: np.ndarray) -> np.ndarray:
+    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def _chained(keys: np.ndarray) -> np.ndarray:
+    """Neighbouring pairs within each run of equal, non-zero keys."""
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    same = (ranked[1:] == ranked[:-1]) & (ranked[1:] != 0)
+    return np.stack([order[:-1][same], order[1:][same]], axis=1).astype(np.int64)
+
+
+def counts(rows: int, shares: tuple[float, float]) -> tuple[int, int]:
+    """How many rows go to test and to validation.
+
+    Below 300 rows the test share grows so that 30 cases remain to judge by, as long as that is under a third.
+    """
+    test = max(1, round(rows * shares[0])) if shares[0] else 0
+    if test and rows < SMALL:
+        test = max(test, min(CASES, rows // 3))
+    validation = max(1, round(rows * shares[1])) if shares[1] else 0
+    if rows < 3:
+        return 0, 0
+    return test, validation
+
+
+def assign(
+    table: Table, used: np.ndarray, cluster: np.ndarray, shares: tuple[float, float], seed: int, labels: bool
+) -> np.ndarray:
+    """A split (`TRAIN`, `VALIDATION`, `TEST`) per row of `table`, -1 where a row is not `used`.
+
+    Rows of given test files are test. The rest is divided by whole clusters, in an order drawn from the clusters'
+    content and the seed, per label so that labels keep their shares; clusters with synthetic rows stay in train.
+    """
+    split = np.full(len(table), -1, np.int8)
+    given = table.test & used
+    split[given] = TEST
+    pool = np.flatnonzero(table.train & used)
+    split[pool] = TRAIN
+    if len(pool) == 0:
+        return split
+    ids, inverse, size = np.unique(cluster[pool], return_inverse=True, return_counts=True)
+    least = np.full(len(ids), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(least, inverse, _mixed(table.c["content"][pool], seed))
+    fixed = np.zeros(len(ids), bool)
+    np.logical_or.at(fixed, inverse, table.c["synthetic"][pool] > 0)
+    # A cluster counts for the label of its decisive row, which is the same whatever the order of rows.
+    decisive = np.zeros(len(ids), np.int64)
+    hit = _mixed(table.c["content"][pool], seed) == least[inverse]
+    decisive[inverse[hit]] = pool[hit]
+    stratum = table.c["answer"][decisive] if labels else np.zeros(len(ids), np.int32)
+    wanted = counts(len(pool), (0.0 if given.any() else shares[0], shares[1]))
+    place = _divide(least, size, stratum, fixed, wanted, len(pool))
+    split[pool] = place[inverse]
+    return split
+
+
+def _mixed(keys: np.ndarray, seed: int) -> np.ndarray:
+    """Keys stirred with the seed (splitmix64), so that each seed orders them anew."""
+    x = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _divide(
+    draw: np.ndarray, size: np.ndarray, stratum: np.ndarray, fixed: np.ndarray, wanted: tuple[int, int], rows: int
+) -> np.ndarray:
+    """A split per cluster: test first, then validation, each spread over the strata by their size."""
+    place = np.full(len(draw), TRAIN, np.int8)
+    for target, count in ((TEST, wanted[0]), (VALIDATION, wanted[1])):
+        if not count:
+            continue
+        free = (place == TRAIN) & ~fixed
+        # Within a stratum clusters stand in drawn order at equal distances on (0, 1); taking the first ones over all
+        # strata then takes the same share of each. The last cluster of a stratum stays: what is tested was taught.
+        position = _positions(draw, size, stratum, place == TRAIN)
+        order = np.lexsort((draw, position))
+        last = _last(stratum, place == TRAIN, draw)
+        taken = 0
+        for i in order[free[order] & ~last[order]]:
+            if taken + size[i] > count and taken:
+                if taken >= count:
+                    break
+                continue
+            if taken + size[i] > count + max(1, rows // 20):
+                continue
+            place[i] = target
+            taken += int(size[i])
+    return place
+
+
+def _positions(draw: np.ndarray, size: np.ndarray, stratum: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Where each free cluster lies in its stratum: rows before it and half its own, over the stratum's rows."""
+    order = np.lexsort((draw, ~free, stratum))
+    rows = np.where(free, size, 0)[order].astype(float)
+    starts = np.flatnonzero(np.r_[True, stratum[order][1:] != stratum[order][:-1]])
+    totals = np.add.reduceat(rows, starts)
+    lengths = np.diff(np.r_[starts, len(order)])
+    before = np.cumsum(rows) - rows
+    before -= np.repeat(before[starts], lengths)
+    position = np.full(len(draw), np.inf)
+    share = (before + rows / 2) / np.maximum(np.repeat(totals, lengths), 1)
+    position[order] = np.where(free[order], share, np.inf)
+    return position
+
+
+def _last(stratum: np.ndarray, free: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """The free cluster drawn last in each stratum."""
+    order = np.lexsort((draw, free, stratum))
+    ends = np.flatnonzero(np.r_[stratum[order][1:] != stratum[order][:-1], True])
+    mask = np.zeros(len(draw), bool)
+    mask[order[ends]] = True
+    return mask

@@ -1,0 +1,241 @@
+"""What the checks need of every row, in columns of numbers: a million rows fit in a hundred megabytes."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Self
+
+import numpy as np
+
+from tunewright.data.language import LANGUAGES, language
+from tunewright.data.notes import Notes
+from tunewright.data.rows import Row, Source
+from tunewright.data.single import inspect
+from tunewright.data.spool import Matrix, Spool
+from tunewright.records import Example, TokenFacts
+from tunewright.text import sketch
+
+FAULTS = ("", "bad_row", "role_order", "empty_output", "mixed_format", "tool_call_invalid")
+_LABEL_CHARS = 100
+_LABELS_MOST = 2000
+_BATCH = 2000
+
+Form = Callable[[str], str]
+
+
+def key(*parts: str) -> int:
+    """64 bits that stand for the parts; never 0, which stands for nothing to compare."""
+    mark = blake2b(digest_size=8)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        mark.update(len(raw).to_bytes(4, "little"))
+        mark.update(raw)
+    return int.from_bytes(mark.digest(), "little") or 1
+
+
+def canonical(value: Any) -> str:
+    """JSON in which equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+class Table:
+    """Columns of all rows in reading order, filled by `add`; `close` turns them into NumPy arrays.
+
+    `input`, `output` are keys of normal forms (0: empty, equal to nothing), `content` of everything that is trained
+    on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in `spool`,
+    `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `bands` holds
+    a MinHash sketch of the input per row. `keys` stands for the names in a JSON answer, `language` and `replied` are
+    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them.
+    """
+
+    def __init__(self, form: Form, sources: list[Source]) -> None:
+        self._repeated = lru_cache(maxsize=512)(form)
+        self._plain = form
+        self.sources = sources
+        self.answers: dict[str, int] = {}
+        self.licenses: dict[str, int] = {}
+        self.notes = Notes()
+        self.spool = Spool()
+        self.forms = Spool()
+        self._bands = Matrix(np.uint32)
+        self._unsketched: list[str] = []
+        self._columns = {
+            "source": array("H"),
+            "number": array("I"),
+            "fault": array("B"),
+            "changed": array("B"),
+            "synthetic": array("B"),
+            "input": array("Q"),
+            "output": array("Q"),
+            "content": array("Q"),
+            "group": array("Q"),
+            "offset": array("Q"),
+            "answer": array("i"),
+            "counted": array("B"),
+            "supervised": array("I"),
+            "lost": array("I"),
+            "form": array("Q"),
+            "asked": array("I"),
+            "answered": array("I"),
+            "keys": array("Q"),
+            "license": array("H"),
+            "language": array("B"),
+            "replied": array("B"),
+        }
+        self.c: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._columns["source"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.spool.__exit__()
+        self.forms.__exit__()
+        self._bands.close()
+
+    def add(self, source: int, row: Row, facts: TokenFacts | None) -> None:
+        """Enter one row of `sources[source]`; `facts` are its token counts where somebody counts them."""
+        example = row.example
+        values: dict[str, int] = {"source": source, "number": row.number, "changed": row.changed}
+        if example is None:
+            values["fault"] = FAULTS.index(row.code)
+            self.notes.add(row.code, len(self), row.message)
+            self._unsketched.append("")
+        else:
+            values |= self._keys(example)
+            values["offset"] = self.spool.write(json.dumps(plain(example), ensure_ascii=False))
+            values["synthetic"] = example.synthetic
+            values["keys"] = _keys_of(example.answer.content)
+            if example.license:
+                values["license"] = self.licenses.setdefault(example.license, len(self.licenses) + 1)
+            for code, reason in inspect(example):
+                self.notes.add(code, len(self), reason)
+        if len(self._unsketched) >= _BATCH:
+            self._sketch()
+        values["answer"] = self._answer(example)
+        if facts:
+            values |= {"counted": 1, "supervised": facts.supervised, "lost": facts.lost}
+        for name, column in self._columns.items():
+            column.append(values.get(name, 0))
+
+    def _sketch(self) -> None:
+        self._bands.append(sketch(self._unsketched))
+        self._unsketched.clear()
+
+    def _keys(self, example: Example) -> dict[str, int]:
+        parts: list[str] = []
+        asked: list[str] = []
+        something = False
+        for m in example.prompt:
+            form = self._repeated(m.content) if m.role == "system" else self._plain(m.content)
+            if m.role != "system":
+                something |= bool(form or m.tool_calls)
+                asked.append(form)
+            parts += (m.role, form, canonical(m.tool_calls) if m.tool_calls else "")
+        tools = self._repeated(canonical(example.tools)) if example.tools else ""
+        answer = example.answer
+        output = self._plain(answer.content)
+        calls = canonical(answer.tool_calls) if answer.tool_calls else ""
+        question = " ".join(asked)
+        self._unsketched.append(question)
+        said = next((m.content for m in reversed(example.prompt) if m.role == "user"), "")
+        reply = f"{output} {calls}".strip()
+        return {
+            # Normal forms hold no control characters: white space, the separator included, has become spaces.
+            "form": self.forms.write(f"{question}\x1f{reply}"),
+            "asked": len(question),
+            "answered": len(reply),
+            "language": LANGUAGES.index(language(said)),
+            "replied": LANGUAGES.index(language(answer.content)) if len(reply) > _LABEL_CHARS else 0,
+            "input": key(*parts, tools) if something else 0,
+            "output": key(output, calls) if output or calls else 0,
+            "content": key(*(m.role + m.content + canonical(m.tool_calls) for m in example.messages), tools),
+            "group": key(example.group) if example.group is not None else 0,
+        }
+
+    def _answer(self, example: Example | None) -> int:
+        if example is None or example.answer.tool_calls:
+            return -1
+        text = example.label if example.label is not None else example.answer.content
+        if text in self.answers:
+            return self.answers[text]
+        if len(text) > _LABEL_CHARS or len(self.answers) >= _LABELS_MOST:
+            return -1
+        return self.answers.setdefault(text, len(self.answers))
+
+    def close(self) -> None:
+        """Freeze the columns; from here on `c[name]` are arrays and `train`, `test` masks of usable rows."""
+        self._sketch()
+        self.bands = self._bands.array()
+        self.c = {
+            name: np.frombuffer(column, dtype=column.typecode) if len(column) else np.zeros(0, column.typecode)
+            for name, column in self._columns.items()
+        }
+        of_test = np.array([s.test for s in self.sources], dtype=bool)
+        given_test = of_test[self.c["source"]] if len(self) else np.zeros(0, bool)
+        usable = self.c["fault"] == 0
+        self.train = usable & ~given_test
+        self.test = usable & given_test
+        pair = self.c["input"] * np.uint64(0x9E3779B97F4A7C15) + self.c["output"] * np.uint64(0xC2B2AE3D27D4EB4F)
+        self.pair = np.where((self.c["input"] == 0) | (self.c["output"] == 0), np.uint64(0), pair)
+
+    def row(self, i: int) -> dict[str, Any]:
+        """The row as we write it."""
+        return dict(json.loads(self.spool.line(int(self.c["offset"][i]))))
+
+    def form(self, i: int) -> tuple[str, str]:
+        """Normal forms of what the row asks (without system turns) and answers."""
+        asked, _, answered = self.forms.line(int(self.c["form"][i])).partition("\x1f")
+        return asked, answered
+
+    def name(self, i: int) -> str:
+        """How the row is called: `file:record`."""
+        return f"{self.sources[self.c['source'][i]].name}:{self.c['number'][i]}"
+
+    def names(self, where: np.ndarray) -> tuple[str, ...]:
+        """Names of the first 1,000 rows of a mask or an index array."""
+        index = np.flatnonzero(where) if where.dtype == bool else where
+        return tuple(self.name(int(i)) for i in index[:1000])
+
+    def labels(self) -> tuple[str, ...]:
+        """The answers, sorted, when they are class labels: few, short, single-turn, and each used again and again."""
+        rows = self.train | self.test
+        ids = self.c["answer"][rows]
+        if not len(ids) or (ids < 0).any():
+            return ()
+        distinct = len(np.unique(ids))
+        told = all(s.reading.shape == "labelled_text" for s in self.sources)
+        few = distinct <= max(2, len(ids) // 5) and distinct <= 1000
+        return tuple(sorted(self.answers)) if told or (few and len(ids) > 2) else ()
+
+
+def _keys_of(text: str) -> int:
+    """A key of the names in a JSON object; 0 for any other text."""
+    if not text.lstrip().startswith("{"):
+        return 0
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return 0
+    return key(*sorted(value)) if isinstance(value, dict) else 0
+
+
+def plain(example: Example) -> Mapping[str, Any]:
+    """An example as we write it: the messages shape, and marks only where they say something."""
+    row: dict[str, Any] = {"messages": [m.as_dict() for m in example.messages]}
+    if example.tools:
+        row["tools"] = [dict(t) for t in example.tools]
+    for name in ("label", "group", "license"):
+        if getattr(example, name) is not None:
+            row[name] = getattr(example, name)
+    if example.weight != 1.0:
+        row["weight"] = example.weight
+    if example.synthetic:
+        row["synthetic"] = True
+    return {**row, "source": example.source, "row": example.row}

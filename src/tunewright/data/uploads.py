@@ -1,0 +1,79 @@
+"""Examples as the files that tuning services take, refused where the service would refuse them later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tunewright.errors import DataError
+from tunewright.records import Example
+
+# Fewest rows that the service accepts.
+LEAST = {"openai": 10}
+
+
+def openai(example: Example) -> dict[str, Any]:
+    """OpenAI's chat format: arguments of tool calls are JSON texts, and tool turns name the call they answer."""
+    turns: list[dict[str, Any]] = []
+    waiting: list[str] = []
+    for m in example.messages:
+        turn: dict[str, Any] = {"role": m.role, "content": m.content}
+        if m.tool_calls:
+            names = [f"call_{len(turns)}_{k}" for k in range(len(m.tool_calls))]
+            waiting = list(names)
+            turn["content"] = m.content or None
+            turn["tool_calls"] = [
+                {
+                    "id": name,
+                    "type": "function",
+                    "function": {"name": call["name"], "arguments": json.dumps(call["arguments"], ensure_ascii=False)},
+                }
+                for name, call in zip(names, m.tool_calls, strict=True)
+            ]
+        elif m.role == "tool":
+            if not waiting:
+                raise _refused(example, "openai", "a tool turn answers no call")
+            turn["tool_call_id"] = waiting.pop(0)
+        turns.append(turn)
+    row: dict[str, Any] = {"messages": turns}
+    return {**row, "tools": [dict(t) for t in example.tools]} if example.tools else row
+
+
+def together(example: Example) -> dict[str, Any]:
+    """Together's conversational format: system, user and assistant only, user and assistant in turns."""
+    _alternating(example, "together")
+    return {"messages": [{"role": m.role, "content": m.content} for m in example.messages]}
+
+
+def bedrock(example: Example) -> dict[str, Any]:
+    """Amazon Bedrock's conversation format (schema `bedrock-conversation-2024`)."""
+    _alternating(example, "bedrock")
+    turns = list(example.messages)
+    system = turns.pop(0).content if turns[0].role == "system" else ""
+    row: dict[str, Any] = {"schemaVersion": "bedrock-conversation-2024"}
+    if system:
+        row["system"] = [{"text": system}]
+    return {**row, "messages": [{"role": m.role, "content": [{"text": m.content}]} for m in turns]}
+
+
+def _alternating(example: Example, service: str) -> None:
+    turns = [m for i, m in enumerate(example.messages) if i or m.role != "system"]
+    for i, m in enumerate(turns):
+        if m.role != ("user", "assistant")[i % 2]:
+            raise _refused(example, service, f"turn {i + 1} is the {m.role}'s; user and assistant must take turns")
+        if m.tool_calls or example.tools:
+            raise _refused(example, service, "tools have no place in this format")
+        if not m.content.strip():
+            raise _refused(example, service, f"turn {i + 1} is empty")
+
+
+def _refused(example: Example, service: str, why: str) -> DataError:
+    return DataError(
+        f"{service} would refuse this row: {why}.",
+        where=example.row,
+        remedy="Leave the row out, or use another format.",
+    )
+
+
+SHAPES: dict[str, Callable[[Example], dict[str, Any]]] = {"openai": openai, "together": together, "bedrock": bedrock}

@@ -1,0 +1,230 @@
+"""What the columns show of the set as a whole: lengths, labels, languages, forms of answers, licences."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.language import LANGUAGES
+from tunewright.data.table import Table
+from tunewright.records import Finding
+from tunewright.text import normal
+
+FEW_ROWS = 100
+FEW_PER_LABEL = 10
+_FAR = 5.0
+_SKEW = 10
+_DOMINANT = 0.9
+_ENOUGH = 20
+
+
+def odd_lengths(table: Table) -> np.ndarray:
+    """Rows whose question or answer is far longer or shorter than the rest.
+
+    Far: more than five times the interquartile range of log lengths outside of it, and at least four times longer
+    than the upper or shorter than the lower quartile.
+    """
+    where = np.zeros(len(table), bool)
+    for name in ("asked", "answered"):
+        rows = (table.train | table.test) & (table.c[name] > 0)
+        if rows.sum() >= _ENOUGH:
+            logs = np.log(np.maximum(table.c[name], 1))
+            low, high = np.quantile(logs[rows], (0.25, 0.75))
+            reach = max(_FAR * (high - low), np.log(4))
+            where |= rows & ((logs > high + reach) | (logs < low - reach))
+    return where
+
+
+def lengths(table: Table) -> Iterator[Finding]:
+    """`length_outlier`."""
+    found = np.flatnonzero(odd_lengths(table))
+    if len(found):
+        rows = table.train | table.test
+        evidence = {
+            name: {
+                "median_characters": round(float(np.median(table.c[name][rows]))),
+                "longest": int(table.c[name][rows].max()),
+            }
+            for name in ("asked", "answered")
+        }
+        yield Finding(
+            code="length_outlier",
+            severity="info",
+            count=len(found),
+            rows=table.names(found),
+            evidence={**evidence, "examples": [snippet(table, int(i)) for i in found[:EXAMPLES]]},
+            message=f"{said(len(found), 'row is', 'rows are')} far longer or shorter than the rest.",
+            remedy="Look at them: whole documents pasted by mistake and cut-off answers hide here.",
+        )
+
+
+def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
+    """`imbalance`, `too_few` and `coverage_gap`, of labels where there are any."""
+    rows = int(table.train.sum())
+    if rows < FEW_ROWS:
+        yield Finding(
+            code="too_few",
+            severity="warning",
+            count=rows,
+            evidence={"rows": rows, "advised": FEW_ROWS},
+            message=f"only {said(rows, 'row')} to learn from and to judge by.",
+            remedy="Write more examples, a hundred at least; until then a few-shot prompt is the better tool.",
+        )
+    if not names:
+        return
+    counts = {text: int((table.c["answer"][table.train] == i).sum()) for text, i in table.answers.items()}
+    taught = {text: n for text, n in counts.items() if n}
+    thin = {text: n for text, n in sorted(taught.items(), key=lambda kv: kv[1]) if n < FEW_PER_LABEL}
+    if thin and rows >= FEW_ROWS:
+        yield _label_finding(
+            "too_few", table, thin, f"have fewer than {FEW_PER_LABEL} examples", "Add examples of these."
+        )
+    middle = float(np.median(list(taught.values()))) if taught else 0.0
+    largest = max(taught.values(), default=0)
+    skewed = largest > _SKEW * min(taught.values(), default=0)
+    if middle and len(taught) > 1 and (skewed or largest > 0.8 * rows):
+        common = dict(sorted(taught.items(), key=lambda kv: -kv[1])[:20])
+        yield Finding(
+            code="imbalance",
+            severity="warning",
+            count=sum(n for n in taught.values() if n > 2 * middle) or largest,
+            evidence={"labels": common, "median": middle, "least": min(taught.values())},
+            message=f"the commonest label has {largest:,} rows, the rarest {min(taught.values()):,}.",
+            remedy="Cap the common labels with: tunewright data fix --accept imbalance, or collect more of the rare.",
+        )
+    untaught = {t: int((table.c["answer"][table.test] == i).sum()) for t, i in table.answers.items() if not counts[t]}
+    untaught = {t: n for t, n in untaught.items() if n}
+    if untaught:
+        yield _label_finding("coverage_gap", table, untaught, "are asked for in test and never taught", "Add examples.")
+
+
+def _label_finding(code: str, table: Table, counts: dict[str, int], what: str, remedy: str) -> Finding:
+    ids = [table.answers[text] for text in counts]
+    where = np.flatnonzero(np.isin(table.c["answer"], ids) & (table.train | table.test))
+    return Finding(
+        code=code,
+        severity="warning",
+        count=len(where),
+        rows=table.names(where),
+        evidence={"labels": dict(list(counts.items())[:100])},
+        message=f"{said(len(counts), 'label')} {what}: {', '.join([*counts][:5])}{', …' if len(counts) > 5 else ''}.",
+        remedy=remedy,
+    )
+
+
+def odd_languages(table: Table) -> np.ndarray:
+    """Rows in another language than nearly all others, and answers in another language than their questions."""
+    asked, replied = table.c["language"], table.c["replied"]
+    known = (table.train | table.test) & (asked > 0)
+    odd = np.zeros(len(table), bool)
+    if known.sum() < 10:
+        return odd
+    counts = np.bincount(asked[known], minlength=len(LANGUAGES))
+    main = int(counts.argmax())
+    if counts[main] >= _DOMINANT * known.sum():
+        odd |= known & (asked != main)
+    both = known & (replied > 0)
+    if both.sum() >= 10 and (asked[both] == replied[both]).mean() >= _DOMINANT:
+        odd |= both & (asked != replied)
+    return odd
+
+
+def languages(table: Table) -> Iterator[Finding]:
+    """`language_mismatch`."""
+    where = np.flatnonzero(odd_languages(table))
+    if len(where):
+        asked = table.c["language"][(table.train | table.test) & (table.c["language"] > 0)]
+        counts = np.bincount(asked, minlength=len(LANGUAGES))
+        main = int(counts.argmax())
+        shares = {LANGUAGES[i]: int(n) for i, n in enumerate(counts) if n}
+        yield Finding(
+            code="language_mismatch",
+            severity="warning",
+            count=len(where),
+            rows=table.names(where),
+            evidence={"languages": shares, "examples": [snippet(table, int(i)) for i in where[:EXAMPLES]]},
+            message=f"{said(len(where), 'row is', 'rows are')} in another language than the rest "
+            f"({LANGUAGES[main]}), or answered in another than asked.",
+            remedy="Keep them if users write so; otherwise: tunewright data fix --accept language_mismatch",
+        )
+
+
+def style(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
+    """One label spelt in several ways, plain text among JSON, and JSON with other keys than nearly all the rest."""
+    evidence: dict[str, object] = {}
+    where = np.zeros(len(table), bool)
+    rows = table.train | table.test
+    if names:
+        variants = spellings(table, names, Counter(table.c["answer"][rows].tolist()))
+        if variants:
+            evidence["spellings"] = variants[:50]
+            rare = [table.answers[text] for texts in variants for text in texts[1:]]
+            where |= rows & np.isin(table.c["answer"], rare)
+    keys = table.c["keys"]
+    json_rows = rows & (keys != 0)
+    if rows.sum() >= 20 and json_rows.sum() >= _DOMINANT * rows.sum():
+        where |= rows & (keys == 0)
+        ids, counts_of = np.unique(keys[json_rows], return_counts=True)
+        if counts_of.max() >= _DOMINANT * json_rows.sum():
+            where |= json_rows & (keys != ids[counts_of.argmax()])
+    found = np.flatnonzero(where)
+    if len(found):
+        yield Finding(
+            code="style_inconsistent",
+            severity="warning",
+            count=len(found),
+            rows=table.names(found),
+            evidence={**evidence, "examples": [snippet(table, int(i)) for i in found[:EXAMPLES]]},
+            message=f"{said(len(found), 'answer has', 'answers have')} another form than the rest"
+            f"{': one label is spelt in several ways' if evidence else ''}.",
+            remedy="Bring them to one form; label spellings: tunewright data fix --accept style_inconsistent",
+        )
+
+
+def spellings(table: Table, names: tuple[str, ...], counts: Mapping[int, int]) -> list[list[str]]:
+    """Labels that have one normal form, the commonest spelling first; `counts` are rows by answer id."""
+    spelt: dict[str, list[str]] = defaultdict(list)
+    for text in names:
+        spelt[normal(text) or text].append(text)
+    variants = [texts for texts in spelt.values() if len(texts) > 1]
+    return [sorted(texts, key=lambda text: (-counts[table.answers[text]], text)) for texts in variants]
+
+
+def licenses(table: Table, use: str) -> Iterator[Finding]:
+    """`license`: rows that may not be used for this; `provenance_missing`: rows of which nobody said."""
+    rows = table.train | table.test
+    ids = table.c["license"]
+    barred = [i for text, i in table.licenses.items() if use == "commercial" and non_commercial(text)]
+    where = np.flatnonzero(rows & np.isin(ids, barred)) if barred else np.zeros(0, np.int64)
+    if len(where):
+        which = sorted(text for text, i in table.licenses.items() if i in barred)
+        yield Finding(
+            code="license",
+            severity="error",
+            count=len(where),
+            rows=table.names(where),
+            evidence={"licenses": which},
+            message=f"{said(len(where), 'row')} may not be used commercially ({', '.join(which)}).",
+            remedy="Leave the file out, or set `use: research` if that is what this is.",
+        )
+    unsaid = np.flatnonzero(rows & (ids == 0))
+    if len(unsaid):
+        sources = sorted({table.sources[int(s)].given for s in np.unique(table.c["source"][unsaid])})
+        yield Finding(
+            code="provenance_missing",
+            severity="info",
+            count=len(unsaid),
+            rows=table.names(unsaid),
+            evidence={"sources": sources},
+            message=f"no licence is stated for {', '.join(sources[:5])}{', …' if len(sources) > 5 else ''}.",
+            remedy="Say it in the recipe: data.train: [{path: …, license: MIT}]",
+        )
+
+
+def non_commercial(license: str) -> bool:
+    """Whether a licence id or name forbids commercial use."""
+    text = f"-{license.lower().replace(' ', '-').replace('_', '-')}-"
+    return any(mark in text for mark in ("-nc-", "noncommercial", "non-commercial", "-research-only-", "-research-"))

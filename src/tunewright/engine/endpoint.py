@@ -1,0 +1,194 @@
+"""Any OpenAI-compatible server as something that answers: concurrent, retried, its tokens and cost counted."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tunewright.engine.sampling import Sampling
+from tunewright.errors import EndpointError
+
+# Answers worth another try: too many requests, and the server's own troubles.
+PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+Messages = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its wall seconds (retries included) and the tokens the server counted; `stopped`: it was done."""
+
+    text: str
+    seconds: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    stopped: bool = True
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like any other refusal: rows and key go where the recipe says and nowhere else."""
+
+    def redirect_request(self, *unused: Any) -> None:
+        return None
+
+
+class Endpoint:
+    """A chat model behind `url` (up to and including `/v1`).
+
+    `prices` are per million prompt and completion tokens, in any one currency; `key` is sent as a bearer token and
+    kept out of every message. `pause` waits between tries (tests hand in one that does not).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key: str | None = None,
+        prices: tuple[float, float] | None = None,
+        concurrency: int = 8,
+        retries: int = 4,
+        timeout: float = 120.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.model = model
+        self.prices = prices
+        self._key = key
+        self._concurrency = concurrency
+        self._retries = retries
+        self._timeout = timeout
+        self._pause = pause
+        local = urllib.parse.urlsplit(self.url).hostname in LOOPBACK
+        # What is meant for this machine goes through no proxy, and nobody is followed to another address.
+        proxies = [urllib.request.ProxyHandler({})] if local else []
+        self._opener = urllib.request.build_opener(_Stay, *proxies)
+
+    @property
+    def identity(self) -> str:
+        """What a cache of answers is keyed by: the server and the model's name there."""
+        return f"endpoint:{self.url}:{self.model}"
+
+    def chat(
+        self,
+        conversations: Sequence[Messages],
+        sampling: Sampling,
+        progress: Callable[[int], None] | None = None,
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+    ) -> list[Reply]:
+        """Answer each conversation, in order. `progress` is told of each that is done.
+
+        Raises `EndpointError` when the server refuses a request or does not answer after all tries.
+        """
+        bodies = [self._body(messages, sampling, tools[i] if tools else ()) for i, messages in enumerate(conversations)]
+        replies: list[Reply] = []
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            try:
+                for reply in pool.map(self._ask, bodies):
+                    replies.append(reply)
+                    if progress is not None:
+                        progress(1)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return replies
+
+    def cost(self, reply: Reply) -> float | None:
+        """What the reply cost, in the prices' currency; None where no prices are known."""
+        if self.prices is None:
+            return None
+        prompt, completion = self.prices
+        return (reply.prompt_tokens * prompt + reply.completion_tokens * completion) / 1e6
+
+    def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> bytes:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [dict(m) for m in messages],
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+        }
+        if not sampling.greedy:
+            body |= {"top_p": sampling.top_p, "seed": sampling.seed}
+        if sampling.schema is not None:
+            held = {"name": "answer", "strict": True, "schema": json.loads(sampling.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": held}
+        if tools:
+            body["tools"] = [t if "function" in t else {"type": "function", "function": dict(t)} for t in tools]
+        return json.dumps(body).encode()
+
+    def _ask(self, body: bytes) -> Reply:
+        began = time.perf_counter()
+        for attempt in range(self._retries + 1):
+            try:
+                answer = self._post(body)
+            except urllib.error.HTTPError as error:
+                if error.code not in PASSING or attempt == self._retries:
+                    raise self._refused(error) from None
+                self._pause(_wait(attempt, error.headers.get("Retry-After")))
+            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                if attempt == self._retries:
+                    reason = getattr(error, "reason", error)
+                    remedy = "Is the server running, and the URL right?"
+                    raise EndpointError(f"does not answer: {reason}", where=self.url, remedy=remedy) from None
+                self._pause(_wait(attempt, None))
+            else:
+                return self._reply(answer, time.perf_counter() - began)
+        raise AssertionError("every try returns or raises")
+
+    def _post(self, body: bytes) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
+        with self._opener.open(request, timeout=self._timeout) as response:
+            return json.loads(response.read())
+
+    def _refused(self, error: urllib.error.HTTPError) -> EndpointError:
+        said = error.read(2000).decode("utf-8", "replace")
+        remedy = "Check the key." if error.code in (401, 403) else "Check the model's name and the URL."
+        return EndpointError(f"answered {error.code}: {said[:300]}", where=self.url, remedy=remedy)
+
+    def _reply(self, answer: Any, seconds: float) -> Reply:
+        try:
+            choice = answer["choices"][0]
+            message, usage = choice["message"], answer.get("usage") or {}
+            text = message.get("content") or ""
+            calls = [_call_text(c["function"]) for c in message.get("tool_calls") or ()]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise EndpointError(
+                f"the answer is no chat completion: {str(answer)[:200]}",
+                where=self.url,
+                remedy="The URL must be that of an OpenAI-compatible server, ending in /v1.",
+            ) from None
+        return Reply(
+            "\n".join([*([text] if text else []), *calls]),
+            seconds,
+            int(usage.get("prompt_tokens") or 0),
+            int(usage.get("completion_tokens") or 0),
+            choice.get("finish_reason") != "length",
+        )
+
+
+def _call_text(function: Mapping[str, Any]) -> str:
+    """A tool call as our suites write it."""
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        arguments = json.loads(arguments or "{}")
+    call = json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
+    return f"<tool_call>{call}</tool_call>"
+
+
+def _wait(attempt: int, asked: str | None) -> float:
+    """Seconds to wait: what the server asks for, else twice as long each time with a little chance in it."""
+    try:
+        return min(60.0, float(asked)) if asked else min(30.0, 0.5 * 2**attempt) * random.uniform(0.8, 1.2)
+    except ValueError:
+        return 5.0

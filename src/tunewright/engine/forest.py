@@ -1,0 +1,251 @@
+"""Attention over rows that share beginnings, computed once.
+
+A query attends to its row's own keys and to the keys of every shared node above the row. Each part is a softmax of
+its own; the parts are merged by their log-sum-exps, which is exact (Milakov & Gimelshein 2018; cascade attention).
+So shared keys are stored once and read once for all rows, and no row is padded in the linear layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface
+
+NAME = "tunewright_prefixes"
+# Scores held at once where no kernel keeps them off memory: a gigabyte of fp32.
+MOST_SCORES = 1 << 28
+# Attention features that this function does not compute; a model that asks for one runs the plain way.
+UNKNOWN_FEATURES = ("softcap", "s_aux", "position_bias", "head_mask")
+
+
+class UnfitModelError(Exception):
+    """The model needs something of attention that is not computed here."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """Keys and values of one shared node, per layer (key/value heads, tokens, head size); rows `first:last` use it."""
+
+    first: int
+    last: int
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    mask: torch.Tensor | None = None,
+    causal: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention (batch, heads, tokens, size) with the log-sum-exp of its scores (batch, heads, tokens)."""
+    if query.device.type == "cpu":
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+        )
+        return out, lse
+    return _attend_plainly(query, key, value, scale, mask, causal)
+
+
+def _attend_plainly(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    mask: torch.Tensor | None,
+    causal: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Like `_attend`, written out for devices without a kernel that also gives the log-sum-exp; block by block."""
+    rows, heads, tokens, _ = query.shape
+    block = max(1, MOST_SCORES // (rows * heads * key.shape[2]))
+    outs, lses = [], []
+    for at in range(0, tokens, block):
+        scores = (query[:, :, at : at + block] @ key.transpose(-1, -2)).float() * scale
+        if mask is not None:
+            scores = scores + mask[:, :, at : at + block]
+        if causal:
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + at)
+            scores = scores.masked_fill(future, float("-inf"))
+        lse = scores.logsumexp(dim=-1)
+        outs.append((scores - lse[..., None]).exp().to(value.dtype) @ value)
+        lses.append(lse)
+    return torch.cat(outs, dim=2), torch.cat(lses, dim=2)
+
+
+class Forest:
+    """The keys and values of one batch: those of shared nodes, and each row's own in one growing buffer.
+
+    Tokens of a pass lie flat, one row after the other: `lengths[i]` tokens of row i. After the first pass each
+    further pass brings one token per row.
+    """
+
+    def __init__(self, lengths: Sequence[int], shared: Sequence[Shared], room: int, device: torch.device) -> None:
+        self.shared = list(shared)
+        self.rows = len(lengths)
+        self.width = max(lengths)
+        self.capacity = self.width + room
+        self.window: int | None = None
+        self.first_pass = True
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+        self.mask: torch.Tensor | None = None
+        self.starts = [0]
+        for length in lengths:
+            self.starts.append(self.starts[-1] + length)
+        self.ragged = min(lengths) != self.width
+        if self.ragged:
+            own = torch.tensor(lengths, device=device)[:, None]
+            columns = torch.arange(self.width, device=device)[None, :]
+            real = columns < own
+            starts = torch.tensor(self.starts[:-1], device=device)[:, None]
+            self.unflat = torch.where(real, starts + columns, 0).flatten()
+            self.flat = real.flatten().nonzero().flatten()
+            if room:
+                self.mask = torch.zeros(self.rows, 1, 1, self.capacity, device=device)
+                self.mask[:, 0, 0, : self.width].masked_fill_(~real, float("-inf"))
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """Attention of this pass: (1, heads, tokens, size) in, (1, tokens, heads, size) out."""
+        own = self._first if self.first_pass else self._next
+        out, lse = own(layer, query[0], key[0], value[0], scale)
+        out, _ = self._with_shared(layer, query[0], out, lse, scale)
+        return out.transpose(0, 1)[None]
+
+    def _first(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = [self._by_row(x) for x in (query, key, value)]
+        if layer == len(self.keys):
+            self.keys.append(self._buffer(rows[1]))
+            self.values.append(self._buffer(rows[2]))
+        groups = query.shape[0] // key.shape[0]
+        if groups > 1:
+            rows[1], rows[2] = (x.repeat_interleave(groups, dim=1) for x in rows[1:])
+        out, lse = _attend(rows[0], rows[1], rows[2], scale, causal=True)
+        out, lse = out.transpose(0, 1).flatten(1, 2), lse.transpose(0, 1).flatten(1, 2)
+        if self.ragged:
+            out, lse = out.index_select(1, self.flat), lse.index_select(1, self.flat)
+        return out, lse
+
+    def _by_row(self, flat: torch.Tensor) -> torch.Tensor:
+        """(heads, tokens, size) → (rows, heads, width, size); what pads a short row is never attended to."""
+        heads, _, size = flat.shape
+        if self.ragged:
+            flat = flat.index_select(1, self.unflat)
+        return flat.reshape(heads, self.rows, self.width, size).transpose(0, 1)
+
+    def _buffer(self, states: torch.Tensor) -> torch.Tensor:
+        if self.capacity == self.width:
+            return states.contiguous()
+        rows, heads, width, size = states.shape
+        buffer = states.new_empty(rows, heads, self.capacity, size)
+        buffer[:, :, :width] = states
+        return buffer
+
+    def _next(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        heads, rows, size = query.shape
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, :, self.width] = key.transpose(0, 1)
+        values[:, :, self.width] = value.transpose(0, 1)
+        seen = self.width + 1
+        grouped = query.transpose(0, 1).reshape(rows, key.shape[0], -1, size)
+        mask = None
+        if self.mask is not None:
+            mask = self.mask[..., :seen].expand(rows, 1, grouped.shape[2], seen)
+        if self.shared or query.device.type != "cpu":
+            out, lse = _attend(grouped, keys[:, :, :seen], values[:, :, :seen], scale, mask)
+            lse = lse.reshape(rows, heads).transpose(0, 1)
+        else:
+            out = functional.scaled_dot_product_attention(
+                grouped, keys[:, :, :seen], values[:, :, :seen], attn_mask=mask, scale=scale
+            )
+            lse = out
+        return out.reshape(rows, heads, size).transpose(0, 1), lse
+
+    def _with_shared(
+        self, layer: int, query: torch.Tensor, out: torch.Tensor, lse: torch.Tensor, scale: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Merge in what the rows' shared nodes contribute."""
+        heads, tokens, size = query.shape
+        for node in self.shared:
+            keys, values = node.keys[layer], node.values[layer]
+            low, high = (
+                (self.starts[node.first], self.starts[node.last]) if self.first_pass else (node.first, node.last)
+            )
+            part = slice(low, high)
+            folded = query[:, part].reshape(1, keys.shape[0], -1, size)
+            theirs, their_lse = _attend(folded, keys[None], values[None], scale)
+            theirs, their_lse = theirs.reshape(heads, high - low, size), their_lse.reshape(heads, high - low)
+            if high - low == tokens:
+                weight = torch.sigmoid(their_lse - lse)[..., None].to(out.dtype)
+                out, lse = torch.lerp(out, theirs, weight), torch.logaddexp(lse, their_lse)
+            else:
+                if not out.is_contiguous():
+                    out, lse = out.contiguous(), lse.contiguous()
+                weight = torch.sigmoid(their_lse - lse[:, part])[..., None].to(out.dtype)
+                out[:, part] = torch.lerp(out[:, part], theirs, weight)
+                lse[:, part] = torch.logaddexp(lse[:, part], their_lse)
+        return out, lse
+
+    def step(self) -> None:
+        """Count the pass that was just made; the next one brings one token per row."""
+        if self.first_pass:
+            self.first_pass = False
+        else:
+            self.width += 1
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all rows but these (ascending)."""
+        index = torch.tensor(rows, device=self.keys[0].device)
+        self.keys = [k.index_select(0, index) for k in self.keys]
+        self.values = [v.index_select(0, index) for v in self.values]
+        if self.mask is not None:
+            self.mask = self.mask.index_select(0, index)
+        left = []
+        for node in self.shared:
+            first = sum(r < node.first for r in rows)
+            last = sum(r < node.last for r in rows)
+            if last > first:
+                left.append(Shared(first, last, node.keys, node.values))
+        self.shared, self.rows = left, len(rows)
+
+    def row(self, number: int, length: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Keys and values of one row's own tokens, per layer."""
+        return [k[number, :, :length].contiguous() for k in self.keys], [
+            v[number, :, :length].contiguous() for v in self.values
+        ]
+
+
+def _forest_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    forest: Forest | None = None,
+    sliding_window: int | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """What `transformers` calls in place of its own attention while an engine generates."""
+    unknown = [name for name in UNKNOWN_FEATURES if rest.get(name) is not None]
+    if forest is None or unknown:
+        raise UnfitModelError(f"attention features not known here: {', '.join(unknown) or 'no forest was passed on'}")
+    if sliding_window:
+        forest.window = min(sliding_window, forest.window or sliding_window)
+    layer: int = module.layer_idx  # type: ignore[assignment]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return forest.attend(layer, query, key, value, scale), None
+
+
+AttentionInterface.register(NAME, _forest_attention)

@@ -1,0 +1,12 @@
+"""Takes a suite of cases and arms that answer them, gives predictions, scores and a verdict with its evidence.
+
+Arms meet the same cases, scorers are pure functions over stored predictions, and differences are paired.
+"""
+
+from tunewright.evaluate.arms import classify, run_arm
+from tunewright.evaluate.prompts import prompting
+from tunewright.evaluate.scorers import score
+from tunewright.evaluate.suites import load_suite, make_suite
+from tunewright.evaluate.verdict import decide
+
+__all__ = ["classify", "decide", "load_suite", "make_suite", "prompting", "run_arm", "score"]

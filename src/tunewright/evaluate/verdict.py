@@ -1,0 +1,264 @@
+"""From predictions to a decision: arm scores, the paired comparison with the best untuned arm, gates and slices."""
+
+from __future__ import annotations
+
+import statistics as means
+from collections.abc import Mapping, Sequence
+
+from tunewright.records import ArmScore, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
+from tunewright.statistics import bootstrap, cases_needed, mcnemar, permutation, wilson
+
+TUNED = ("tuned", "tuned_rag")
+ALPHA = 0.05
+# A slice of fewer cases says too little to fail a model by.
+SLICE_CASES = 5
+CHEAPER = ("classifier",)
+
+
+def decide(
+    suite: Suite,
+    predictions: Mapping[str, Sequence[Prediction]],
+    *,
+    min_gain: float = 0.0,
+    suite_size: int = 30,
+    worst_slice: float | None = None,
+    costs: Mapping[str, float | None] = {},
+    gates: Sequence[Gate] = (),
+    allow: Mapping[str, str] = {},
+    seed: int = 0,
+) -> Evaluation:
+    """Score the arms and decide whether the tuned one ships.
+
+    `predictions` maps arm names to their answers. The tuned arm is compared with the best untuned one on the cases
+    both could be scored on. Ship when the 95 % interval of the gain lies above `min_gain` and the paired test agrees;
+    do not ship when it lies below, or when a cheaper means does as well; otherwise cannot tell, with the number of
+    further cases that would. `costs`: per 1,000 requests. `gates` found elsewhere count like our own: one that says no
+    means do not ship, unless `allow` gives the reason it may be passed for. Without a tuned arm the verdict is "cannot
+    tell" and names the arm that tuning must beat.
+    """
+    arms = tuple(arm_score(name, rows, costs.get(name), seed) for name, rows in predictions.items())
+    untuned = [arm for arm in arms if arm.name not in TUNED]
+    # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
+    tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
+    enough = size_gate(suite, suite_size)
+    if tuned is None or not untuned:
+        settled = _allowed([enough, *gates], allow)
+        return Evaluation(arms=arms, verdict=_no_contest(arms, tuned), gates=settled)
+    best = max(untuned, key=lambda a: a.score)
+    verdict = compare(predictions[tuned.name], predictions[best.name], best.name, min_gain=min_gain, seed=seed)
+    slices = slice_scores(suite, predictions[tuned.name], predictions[best.name], seed)
+    own = [enough, _gain_gate(verdict, min_gain)]
+    if worst_slice is not None:
+        own.append(_slice_gate(slices, worst_slice))
+    cheap = _cheaper_gate(predictions, tuned.name, untuned, min_gain, seed)
+    if cheap is not None:
+        own.append(cheap)
+    settled = _allowed([*own, *gates], allow)
+    return Evaluation(arms=arms, verdict=_weighed(verdict, settled), gates=settled, slices=slices)
+
+
+def _allowed(gates: Sequence[Gate], allow: Mapping[str, str]) -> tuple[Gate, ...]:
+    """The gates, with the reason beside each no that somebody passes on the record."""
+    return tuple(
+        g.model_copy(update={"allowed_because": allow[g.name]}) if g.ok is False and g.name in allow else g
+        for g in gates
+    )
+
+
+def arm_score(name: str, rows: Sequence[Prediction], cost: float | None = None, seed: int = 0) -> ArmScore:
+    """Mean primary score with its 95 % interval; cases whose scorer failed are left out and counted."""
+    scored = [row.score for row in rows if row.score is not None]
+    errors = len(rows) - len(scored)
+    if not scored:
+        low, mean, high = 0.0, 0.0, 1.0
+    elif all(s in (0.0, 1.0) for s in scored):
+        mean, low, high = wilson(int(sum(scored)), len(scored))
+    else:
+        mean, low, high = bootstrap(scored, seed=seed)
+    known = [row.cost for row in rows if row.cost is not None]
+    if cost is None and known and len(known) == len(rows):
+        cost = 1000 * means.fmean(known)
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        for scorer, value in row.scores.items():
+            if value is not None:
+                scores.setdefault(scorer, []).append(value)
+    return ArmScore(
+        name=name,
+        score=mean,
+        low=low,
+        high=high,
+        cases=len(scored),
+        cost=cost,
+        seconds=sum(row.seconds for row in rows) / max(1, len(rows)),
+        scores={scorer: means.fmean(values) for scorer, values in scores.items()},
+        errors=errors,
+    )
+
+
+def paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[tuple[float, float]]:
+    """Scores of the cases that both arms could be scored on, in the first's order."""
+    other = {row.case: row.score for row in second}
+    pairs = []
+    for row in first:
+        rival = other.get(row.case)
+        if row.score is not None and rival is not None:
+            pairs.append((row.score, rival))
+    return pairs
+
+
+def compare(
+    tuned: Sequence[Prediction], rival: Sequence[Prediction], against: str, *, min_gain: float = 0.0, seed: int = 0
+) -> Verdict:
+    """The paired comparison: mean difference, bootstrap interval, p, and what they decide.
+
+    p is McNemar's exact test on "fully right" where all scores are 0 or 1, else the sign-flip permutation test.
+    """
+    pairs = paired(tuned, rival)
+    if not pairs:
+        return Verdict(
+            decision="cannot_tell", against=against, difference=0.0, low=-1.0, high=1.0, p=1.0,
+            reason="no case could be scored for both arms",
+        )  # fmt: skip
+    differences = [a - b for a, b in pairs]
+    difference, low, high = bootstrap(differences, seed=seed)
+    if all(x in (0.0, 1.0) for pair in pairs for x in pair):
+        p = mcnemar(sum(d > 0 for d in differences), sum(d < 0 for d in differences))
+    else:
+        p = permutation(differences, seed=seed)
+    base = {"against": against, "difference": difference, "low": low, "high": high, "p": p}
+    if not any(differences):
+        return Verdict(decision="do_not_ship", reason="no difference: both arms score the same on every case", **base)
+    if low > min_gain and p < ALPHA:
+        return Verdict(decision="ship", reason="the gain is beyond chance and beyond what was asked", **base)
+    # p speaks of no difference at all, so it has a say only where that is the question.
+    if high < min_gain and (p < ALPHA or min_gain > 0):
+        reason = "the gain is smaller than was asked" if difference > 0 else "the tuned model is no better"
+        return Verdict(decision="do_not_ship", reason=reason, **base)
+    deviation = means.stdev(differences) if len(differences) > 1 else 1.0
+    needed = cases_needed(difference - min_gain, deviation)
+    more = None if needed is None else max(1, needed - len(pairs))
+    return Verdict(decision="cannot_tell", more_cases=more, reason="the interval holds both answers", **base)
+
+
+def _no_contest(arms: Sequence[ArmScore], tuned: ArmScore | None) -> Verdict:
+    best = max(arms, key=lambda a: a.score, default=None)
+    missing = "no tuned arm yet" if tuned is None else "no untuned arm to compare with"
+    return Verdict(
+        decision="cannot_tell",
+        against=best.name if best and tuned is None else "",
+        difference=0.0,
+        low=-1.0,
+        high=1.0,
+        p=1.0,
+        reason=missing,
+    )
+
+
+def size_gate(suite: Suite, least: int) -> Gate:
+    """Are there enough cases to decide anything?"""
+    cases = len(suite.cases)
+    if cases >= least:
+        return Gate(name="suite_size", ok=True, message=f"{cases} cases, at least {least} wanted.")
+    return Gate(
+        name="suite_size",
+        ok=False,
+        message=f"{cases} cases; at least {least} are wanted. Hold out more rows, or pass it on the record: "
+        "--allow suite_size --because TEXT",
+    )
+
+
+def _points(x: float) -> str:
+    return f"{100 * x:+.1f}".replace("-", "−")
+
+
+def _interval(verdict: Verdict) -> str:
+    return f"{_points(verdict.difference)} points [{_points(verdict.low)}, {_points(verdict.high)}]"
+
+
+def _gain_gate(verdict: Verdict, min_gain: float) -> Gate:
+    ok = {"ship": True, "do_not_ship": False, "cannot_tell": None}[verdict.decision]
+    wanted = f"more than {_points(min_gain)} wanted"
+    rival = verdict.against.replace("_", "-")
+    return Gate(name="min_gain", ok=ok, message=f"{_interval(verdict)} over {rival}; {wanted}.")
+
+
+def slice_scores(
+    suite: Suite, tuned: Sequence[Prediction], rival: Sequence[Prediction], seed: int = 0
+) -> tuple[SliceScore, ...]:
+    """Scores per value of each slice, the worst tuned score first; single cases are left out."""
+    ours = {row.case: row.score for row in tuned}
+    theirs = {row.case: row.score for row in rival}
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for case in suite.cases:
+        a, b = ours.get(case.id), theirs.get(case.id)
+        if a is not None and b is not None:
+            for name, value in case.slices.items():
+                groups.setdefault((name, value), []).append((a, b))
+    found = []
+    for (name, value), pairs in groups.items():
+        if len(pairs) < 2:
+            continue
+        scores = [a for a, _ in pairs]
+        whole = all(s in (0.0, 1.0) for s in scores)
+        mean, low, high = wilson(int(sum(scores)), len(scores)) if whole else bootstrap(scores, seed=seed)
+        untuned = means.fmean(b for _, b in pairs)
+        found.append(
+            SliceScore(slice=name, value=value, cases=len(pairs), tuned=mean, low=low, high=high, untuned=untuned)
+        )
+    return tuple(sorted(found, key=lambda s: (s.tuned, s.slice, s.value)))
+
+
+def _slice_gate(slices: Sequence[SliceScore], least: float) -> Gate:
+    """The worst slice holds when its score reaches `least`; a slice that only may fall short is amber."""
+    told = [s for s in slices if s.cases >= SLICE_CASES]
+    if not told:
+        return Gate(name="worst_slice", ok=None, message=f"no slice has {SLICE_CASES} cases.")
+    worst = min(told, key=lambda s: s.tuned)
+    text = (
+        f"{worst.slice} = {worst.value}: {100 * worst.tuned:.1f} % of {worst.cases} cases, {100 * least:.0f} % wanted."
+    )
+    if worst.tuned >= least:
+        return Gate(name="worst_slice", ok=True, message=text)
+    surely = [s for s in told if s.high < least]
+    if surely:
+        return Gate(name="worst_slice", ok=False, message=text)
+    return Gate(name="worst_slice", ok=None, message=f"{text} Too few cases to be sure.")
+
+
+def _cheaper_gate(
+    predictions: Mapping[str, Sequence[Prediction]],
+    tuned: str,
+    untuned: Sequence[ArmScore],
+    min_gain: float,
+    seed: int,
+) -> Gate | None:
+    """A means that costs next to nothing to serve need only be as good: the burden of proof is tuning's."""
+    rivals = [arm for arm in untuned if arm.name in CHEAPER]
+    if not rivals:
+        return None
+    rival = max(rivals, key=lambda a: a.score)
+    verdict = compare(predictions[tuned], predictions[rival.name], rival.name, min_gain=min_gain, seed=seed)
+    text = (
+        f"tuned {_interval(verdict)} against the {rival.name}, {100 * rival.score:.1f} %, which costs next to nothing."
+    )
+    if verdict.decision == "ship":
+        return Gate(name="cheaper_means", ok=True, message=text)
+    as_good = verdict.decision == "do_not_ship" or verdict.difference <= max(min_gain, 0.0)
+    return Gate(name="cheaper_means", ok=False if as_good else None, message=text)
+
+
+def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
+    """The comparison's decision in the light of the gates: a failed one is a no, too few cases decide nothing."""
+    failed = [gate.name for gate in gates if gate.ok is False and not gate.allowed_because]
+    if verdict.decision == "do_not_ship" or not failed:
+        return verdict
+    if "suite_size" in failed:
+        few = {"decision": "cannot_tell", "reason": "the suite has too few cases to decide"}
+        return verdict.model_copy(update=few if verdict.decision == "ship" else {})
+    reason = {
+        "cheaper_means": "a cheaper means does as well",
+        "forgetting": "too much general ability is lost",
+        "worst_slice": "a slice falls short",
+    }.get(failed[-1], f"the gate {failed[-1]} says no")
+    return verdict.model_copy(update={"decision": "do_not_ship", "reason": reason, "more_cases": None})

@@ -1,0 +1,63 @@
+"""The adapter in PEFT's own layout, with a manifest that says which base, data and template it belongs to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tunewright.errors import RunError
+from tunewright.records import RunRecord
+from tunewright.store import directory, read_json, tree_digest, write_json
+
+_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
+    """What a stranger needs to trust and rerun the weights of `run`; the writers add the weights' own hash."""
+    return {
+        "run": run.id,
+        "base": {"name": run.base, "sha256": run.base_sha256},
+        "renderer": run.renderer,
+        "stop_ids": sorted(stop_ids),
+        "dataset": run.dataset,
+        "recipe": run.recipe,
+        "resolved": run.resolved,
+        "versions": run.versions,
+    }
+
+
+def write_adapter(source: Path, into: Path, facts: dict[str, Any], tokenizer: Any) -> Path:
+    """Copy the adapter at `source` to `into`, with tokenizer, template and `manifest.json`; whole or not at all."""
+    with directory(into) as draft:
+        for name in _FILES:
+            shutil.copyfile(source / name, draft / name)
+        tokenizer.save_pretrained(str(draft))
+        write_json(draft / "manifest.json", {**facts, "weights_sha256": weights_hash(draft)})
+    return into
+
+
+def check_manifest(folder: Path, base_sha256: str, renderer: str) -> dict[str, Any]:
+    """The manifest in `folder`, after comparing it with the base and renderer at hand (K24).
+
+    Raises `RunError` when the weights were made for another base or another template, or have changed since.
+    """
+    facts: dict[str, Any] = read_json(folder / "manifest.json")
+    for what, wanted, found in (
+        ("base weights", facts["base"]["sha256"], base_sha256),
+        ("chat template or tokenizer", facts["renderer"], renderer),
+        ("exported weights", facts["weights_sha256"], weights_hash(folder)),
+    ):
+        if wanted != found:
+            raise RunError(
+                f"the {what} differ from those this was made with ({wanted[:12]} expected, {found[:12]} found).",
+                where=str(folder),
+                remedy="Use the base named in manifest.json, or export the run again.",
+            )
+    return facts
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash over the safetensors files directly in `folder`."""
+    files = sorted(folder.glob("*.safetensors"))
+    return tree_digest(files[0]) if len(files) == 1 else "+".join(tree_digest(f)[:16] for f in files)

@@ -1,0 +1,323 @@
+"""The journey on one page: check → plan → baseline → train → evaluate → export.
+
+Each stage reads what the stages before it left on disk, so any of them can be run again by itself; `run` walks them
+all and stops where a gate says no.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright import beyond, stages
+from tunewright.data import Audit
+from tunewright.engine import Sampling, TorchEngine
+from tunewright.errors import RunError
+from tunewright.plan import Plan
+from tunewright.project import ProjectFolder, RunFolder, outcome_of
+from tunewright.recipe import Recipe, read_spec
+from tunewright.records import Artifact, Evaluation, Gate, Message, RunRecord, TrainResult
+from tunewright.render import spans
+from tunewright.report import DataEvidence, data_page
+from tunewright.store import read_json, read_lines, write_text
+from tunewright.workshop import (
+    Project,
+    Silent,
+    Teller,
+    begin_run,
+    blocks,
+    identity,
+    tuned_model,
+    with_strict,
+)
+
+
+def open_project(
+    path: str | Path = ".",
+    overrides: Sequence[str] = (),
+    *,
+    allow: Mapping[str, str] | None = None,
+    strict: bool = False,
+    tell: Teller | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Project:
+    """The project whose recipe is at `path` (a file or its folder). Raises `RecipeError`."""
+    path = Path(path)
+    recipe, given = read_spec(Recipe, path, overrides)
+    root = (path if path.is_dir() else path.parent).resolve()
+    return Project(ProjectFolder(root), recipe, given, allow or {}, strict, tell or Silent(), should_stop)
+
+
+def open_files(
+    train: Sequence[Path],
+    test: Sequence[Path] = (),
+    *,
+    model: str | None = None,
+    license: str | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    **options: Any,
+) -> Project:
+    """Data files without a recipe, to be checked; `options` as for `open_project`. Results lie in `.tunewright/` here.
+
+    Without `model` nothing is counted in tokens. Raises `RecipeError`.
+    """
+    sources = [{"path": str(p.resolve()), **({"license": license} if license else {})} for p in train]
+    columns = {k: v for k, v in (("input", input), ("output", output)) if v}
+    held_out = {"test": [str(p.resolve()) for p in test]} if test else {}
+    given = {"model": model or "seedling", "data": {"train": sources, **held_out, **columns}}
+    folder, recipe = ProjectFolder(Path.cwd()), Recipe.model_validate(given)
+    return Project(folder, recipe, given, bare=True, count_tokens=model is not None, **options)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found; `gates` carry the allowances of this call."""
+
+    audit: Audit
+    gates: tuple[Gate, ...]
+    report: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        gates = [g.model_dump(mode="json") for g in self.gates]
+        return {**self.audit.as_dict(), "gates": gates, "report": str(self.report)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One matched experiment and where its evidence lies. `evaluation` None: a gate stopped the journey before it."""
+
+    run: str | None
+    evaluation: Evaluation | None
+    gates: tuple[Gate, ...]
+    report: Path
+    paths: dict[str, str | None]
+
+    @property
+    def arms(self) -> tuple[Any, ...]:
+        return self.evaluation.arms if self.evaluation else ()
+
+    @property
+    def verdict(self) -> Any:
+        tuned = any(a.name == "tuned" for a in self.arms)
+        return self.evaluation.verdict if self.evaluation and tuned else None
+
+    def as_dict(self, seconds: Mapping[str, float]) -> dict[str, Any]:
+        evaluation = self.evaluation.model_dump(mode="json") if self.evaluation else {"arms": [], "verdict": None}
+        return {
+            "run": self.run,
+            **evaluation,
+            "gates": [g.model_dump(mode="json") for g in self.gates],
+            "paths": {**self.paths, "report": str(self.report)},
+            "seconds": dict(seconds),
+        }
+
+
+def check(project: Project) -> Checked:
+    """Audit the recipe's data, write its dataset version and the page about it."""
+    with project.tell.stage("data") as found:
+        audit = project.audit
+        gates = with_strict(project, [*audit.gates, stages.suite_gate(project)])
+        found.append(("!" if blocks(gates) else "") + _data_words(audit))
+        page = data_page(
+            DataEvidence(
+                title=_title(project),
+                date=time.strftime("%Y-%m-%d"),
+                ledger=audit.dataset.ledger,
+                splits=audit.dataset.splits,
+                dataset=audit.dataset.id,
+                findings=audit.findings,
+                gates=gates,
+                sources=audit.dataset.sources,
+                command="tunewright check",
+            )
+        )
+        report = project.folder.store / "reports" / f"data-{audit.dataset.id}.html"
+        write_text(report, page)
+        if not project.bare:
+            write_text(project.folder.report, page)
+    return Checked(audit, gates, report)
+
+
+def make_the_plan(project: Project) -> Plan:
+    """What will be done, what it needs, and whether tuning is the right means at all."""
+    with project.tell.stage("plan") as found:
+        plan = project.plan
+        choice = plan.choice
+        method = f"LoRA r{choice['rank']}" if choice["method"] == "lora" else "all weights"
+        seconds = plan.hours["expected"] * 3600
+        about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        found.append(
+            f"{method}, batch {choice['effective_batch_size']}, {choice['steps']} steps in {choice['precision']}"
+            f" · about {about} · {plan.memory_gb['total']:.1f} GB"
+        )
+    return plan
+
+
+def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
+    """Every untuned arm on the suite: what tuning has to beat."""
+    run = run or begin_run(project)
+    with project.tell.stage("baseline") as found:
+        names = [a for a in stages.arm_names(project) if a not in stages.TUNED]
+        predictions = stages.answers(project, run, names, "baseline")
+        evaluation = stages.decided(project, predictions)
+        found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
+        return _finish(project, run, evaluation, predictions, project.audit.gates)
+
+
+def train(project: Project, *, resume: bool = False, run: RunFolder | None = None) -> tuple[TrainResult | None, Any]:
+    """Tune; the result (None when a gate forbids it) and the gates."""
+    gates = with_strict(project, [*project.audit.gates, stages.suite_gate(project)])
+    if blocks(gates):
+        return None, gates
+    run = run or (_unfinished(project) if resume else begin_run(project))
+    with project.tell.stage("train") as found:
+        result = stages.tune(project, run, resume)
+        found.append(
+            f"{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · best on validation at"
+            f" step {result.best_step} · {result.tokens_per_second:,.0f} tokens/s"
+        )
+    return result, gates
+
+
+def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None = None) -> Outcome:
+    """Every arm on the same cases; the verdict, the gates, the report."""
+    run = run or project.folder.trained(name)
+    with project.tell.stage("evaluate") as found:
+        predictions = stages.answers(project, run, stages.arm_names(project), "evaluate")
+        evaluation = stages.decided(project, predictions, beyond.gates(project, run))
+        tuned = next(a for a in evaluation.arms if a.name == "tuned")
+        found.append(f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]")
+        return _finish(project, run, evaluation, predictions, project.audit.gates)
+
+
+def export(project: Project, name: str | None = None, to: str = "adapter", *, run: RunFolder | None = None) -> Artifact:
+    """The run as files that plain transformers and PEFT load, with the certificate that they answer alike."""
+    run = run or project.folder.trained(name)
+    if to not in ("adapter", "merged"):
+        raise RunError(f"`{to}` is not a form to export to.", where="--to", remedy="Forms: adapter, merged.")
+    with project.tell.stage("export") as found:
+        artifact = stages.exported(project, run, to)
+        proof = artifact.certificate
+        found.append(
+            ("" if proof.ok else "!")
+            + f"{to} {artifact.bytes / 1e6:.1f} MB · {proof.probes} probes "
+            + ("identical" if proof.tokens_equal else "differ")
+            + f", log-probabilities within {proof.logprob_gap:.0e}"
+        )
+    return artifact
+
+
+def run(project: Project, *, resume: bool = False) -> Outcome:
+    """The whole journey; with `resume`, the newest unfinished run goes on where it stopped."""
+    checked = check(project)
+    if blocks(checked.gates):
+        return Outcome(None, None, checked.gates, checked.report, stages.paths(project, None))
+    make_the_plan(project)
+    folder = _unfinished(project) if resume else begin_run(project)
+    baseline(project, folder)
+    train(project, resume=resume, run=folder)
+    outcome = evaluate(project, run=folder)
+    lora = project.recipe.train.method == "lora"
+    artifact = export(project, to="adapter" if lora else "merged", run=folder)
+    proof = artifact.certificate
+    said = f"{proof.probes} probes, tokens {'identical' if proof.tokens_equal else 'differ'}, log-probabilities within"
+    parity = Gate(name="parity", ok=proof.ok, message=f"{said} {proof.logprob_gap:.0e}.")
+    assert outcome.evaluation is not None
+    predictions = stages.stored(folder)
+    return _finish(project, folder, outcome.evaluation, predictions, (*checked.gates, parity))
+
+
+def headline(project: Project) -> str:
+    """What is about to happen, in a line."""
+    embedded = ", embedded" if project.recipe.model.id == "seedling" else ""
+    size = f"{project.base.parameters / 1e6:.1f} M parameters{embedded}"
+    return f"{_title(project)}. Base: {project.base.name} ({size}). {project.machine_words}."
+
+
+def rendered(
+    project: Project, *, count: int = 1, split: str = "train", row: str | None = None
+) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """Examples as the model sees them: (row, [(text, supervised)])."""
+    examples = project.examples(split)
+    if row is not None:
+        everywhere = [e for s in ("train", "validation", "test") for e in project.examples(s)]
+        examples = [e for e in everywhere if e.row == row]
+        if not examples:
+            raise RunError("no row of this name is used.", where=row, remedy="Rows are named file:record.")
+    limit = project.recipe.train.max_length
+    return [(e.row, list(spans(project.renderer, project.renderer.render(e, limit)))) for e in examples[:count]]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A tuned model to talk to; `opening` is the system prompt it was trained behind."""
+
+    name: str
+    opening: tuple[Message, ...]
+    project: Project
+    engine: TorchEngine
+
+    def answer(self, messages: Sequence[Message], max_new_tokens: int = 256) -> str:
+        """What it says next."""
+        prompt = self.project.renderer.prompt(messages)
+        output = self.engine.generate([prompt], Sampling(max_new_tokens=max_new_tokens))[0]
+        return self.project.renderer.decode(output.output_ids)
+
+
+def speaker(folder: str | Path, name: str | None = None) -> Speaker:
+    """The tuned model of a run, the newest by default. Raises `RunError` when it was tuned on another base."""
+    project = open_project(folder)
+    run = project.folder.trained(name)
+    record = RunRecord.model_validate(read_json(run.record))
+    if record.base_sha256 != project.base.sha256 or record.renderer != project.renderer.fingerprint:
+        raise RunError("the recipe's base is not the one this run was tuned on.", where=run.id)
+    system = project.recipe.data.system
+    opening = (Message("system", system),) if system else ()
+    model = tuned_model(project, run.weights)
+    return Speaker(run.id, opening, project, project.engine(model, identity(project.base, run.weights)))
+
+
+def _title(project: Project) -> str:
+    return (project.recipe.task or project.folder.root.name).rstrip(".")
+
+
+def _data_words(audit: Audit) -> str:
+    ledger, splits = audit.dataset.ledger, audit.dataset.splits
+    aside = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in ledger.set_aside.items() if n)
+    return (
+        f"{ledger.used:,} of {ledger.read:,} rows used"
+        + (f" · set aside: {aside}" if aside else "")
+        + f" · {splits['train']:,} train / {splits['validation']:,} validation / {splits['test']:,} suite"
+    )
+
+
+def _first_loss(run: RunFolder) -> float:
+    return next((float(e["loss"]) for e in read_lines(run.events) if e["type"] == "step"), float("nan"))
+
+
+def _unfinished(project: Project) -> RunFolder:
+    """The newest run, if it has something left to do. Raises `RunError`."""
+    run = project.folder.run()
+    outcome = outcome_of(run)
+    if outcome and any(gate["name"] == "parity" for gate in outcome["gates"]):
+        raise RunError("the newest run is finished.", where=run.id, remedy="Start a new one without --resume.")
+    return run
+
+
+def _finish(
+    project: Project,
+    run: RunFolder,
+    evaluation: Evaluation,
+    predictions: stages.Predictions,
+    gates: tuple[Gate, ...],
+) -> Outcome:
+    """Put all gates together, write the outcome and its page. A later gate of a name stands for the earlier."""
+    every = {g.name: g for g in (*gates, *evaluation.gates)}
+    settled = with_strict(project, list(every.values()))
+    evaluation = evaluation.model_copy(update={"gates": settled})
+    stages.write_outcome(project, run, evaluation, predictions, _title(project))
+    return Outcome(run.id, evaluation, settled, project.folder.report, stages.paths(project, run))

@@ -1,0 +1,326 @@
+"""Exact attention over a token forest as a few dense blocks of matrix products, forward and backward.
+
+A block is a batch of runs of tokens that share the same ancestors: every query sees all of the ancestors' keys and,
+in its own run, those not after it. Long runs are cut so that little is computed above the diagonal; short runs of
+like length are padded together, so that hundreds of them cost a handful of calls.
+
+Heads that share keys and values (grouped-query attention) are folded into the rows of the query matrix: queries are
+[key heads, tokens, group, size], keys and values [key heads, tokens, size].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from tunewright.layout.forest import MicroBatch
+
+# Longer runs are cut: half of what a run attends to itself lies above the diagonal and is computed for nothing.
+_CUT = 256
+# Runs go into one padded batch down to this share of the longest one's length.
+_ALIKE = 0.75
+# Padded lengths are multiples of this.
+_GRAIN = 16
+
+Rows: TypeAlias = "slice | torch.Tensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`count` runs of (at most) `length` queries, and the keys they see.
+
+    `queries` are rows of the query tensor, `own` of the key tensor, [count × length] and [count × keys] with padding;
+    `valid` and `valid_own` index what is not padding (None: all is). `above` are the ancestors' rows. `hidden` is
+    true where a query must not see an own key: [count or 1, length, 1, keys].
+    """
+
+    count: int
+    length: int
+    keys: int
+    queries: Rows
+    own: Rows
+    above: Rows | None
+    above_length: int
+    hidden: torch.Tensor
+    valid_queries: Rows
+    valid_keys: Rows
+    valid: torch.Tensor | None = None
+    valid_own: torch.Tensor | None = None
+    padding: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    start: int
+    stop: int
+    above: tuple[tuple[int, int], ...]
+    level: int
+
+
+def blocks(batch: MicroBatch, wanted: np.ndarray | None = None) -> list[Block]:
+    """The blocks of a micro-batch, ancestors' before descendants'.
+
+    `wanted` (sorted row indices) restricts the queries: the query tensor then has just these rows.
+    """
+    device = batch.ids.device
+    groups: dict[tuple[tuple[int, int], ...], list[_Run]] = {}
+    for run in _runs(batch):
+        groups.setdefault(run.above, []).append(run)
+    found: list[Block] = []
+    for above, runs in sorted(groups.items(), key=lambda item: item[1][0].level):
+        rows, length = _ancestors(above, device)
+        spans = [_Span.of(run, wanted) for run in runs]
+        spans = sorted((span for span in spans if span.queries > 0), key=lambda span: -span.keys)
+        found.extend(_block(alike, rows, length, wanted, device) for alike in _buckets(spans))
+    return found
+
+
+def _runs(batch: MicroBatch) -> list[_Run]:
+    """Segments cut at `_CUT`, each with its ancestors' rows as merged ranges."""
+    chains: list[tuple[tuple[int, int], ...]] = []
+    levels: list[int] = []
+    found = []
+    for segment in batch.segments:
+        above = chains[segment.parent] if segment.parent >= 0 else ()
+        level = levels[segment.parent] if segment.parent >= 0 else 0
+        pieces = max(1, round(segment.length / _CUT))
+        edges = [segment.start + segment.length * i // pieces for i in range(pieces + 1)]
+        for first, last in pairwise(edges):
+            found.append(_Run(first, last, above, level))
+            above, level = _joined(above, first, last), level + 1
+        chains.append(above)
+        levels.append(level)
+    return found
+
+
+def _joined(ranges: tuple[tuple[int, int], ...], first: int, last: int) -> tuple[tuple[int, int], ...]:
+    if ranges and ranges[-1][1] == first:
+        return (*ranges[:-1], (ranges[-1][0], last))
+    return (*ranges, (first, last))
+
+
+def _ancestors(ranges: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Rows | None, int]:
+    length = sum(last - first for first, last in ranges)
+    if not ranges:
+        return None, 0
+    if len(ranges) == 1:
+        return slice(*ranges[0]), length
+    return torch.cat([torch.arange(first, last, device=device) for first, last in ranges]), length
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A run's keys `start … stop-1` and its queries `first … last-1` in the query tensor."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, run: _Run, wanted: np.ndarray | None) -> _Span:
+        if wanted is None:
+            return cls(run.start, run.stop, run.start, run.stop)
+        first, last = np.searchsorted(wanted, [run.start, run.stop])
+        return cls(run.start, run.stop, int(first), int(last))
+
+    @property
+    def keys(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def queries(self) -> int:
+        return self.last - self.first
+
+
+def _buckets(spans: Sequence[_Span]) -> list[list[_Span]]:
+    """Runs of like length together; `spans` come longest first."""
+    found: list[list[_Span]] = []
+    for span in spans:
+        if found and span.keys >= min(found[-1][0].keys * _ALIKE, found[-1][0].keys - 8):
+            found[-1].append(span)
+        else:
+            found.append([span])
+    return found
+
+
+def _block(
+    spans: list[_Span], above: Rows | None, above_length: int, wanted: np.ndarray | None, device: torch.device
+) -> Block:
+    keys, length = max(s.keys for s in spans), max(s.queries for s in spans)
+    if len(spans) == 1:
+        span = spans[0]
+        place = _places(span, wanted)
+        hidden = torch.from_numpy(place[:, None] < np.arange(keys)[None, :])[None, :, None, :]
+        queries, own = slice(span.first, span.last), slice(span.start, span.stop)
+        return Block(1, length, keys, queries, own, above, above_length, hidden.to(device), queries, own)
+    keys, length = _round(keys), _round(length)
+    query_rows, query_valid = _padded([(s.first, s.last) for s in spans], length)
+    key_rows, key_valid = _padded([(s.start, s.stop) for s in spans], keys)
+    if wanted is None:
+        hidden_ = np.triu(np.ones((1, length, keys), dtype=bool), 1)
+    else:
+        places = np.stack([np.resize(_places(s, wanted), length) for s in spans])
+        hidden_ = places[:, :, None] < np.arange(keys)[None, None, :]
+    flat, flat_own = np.flatnonzero(query_valid), np.flatnonzero(key_valid)
+    padded = len(flat) < len(query_valid)
+    return Block(
+        count=len(spans),
+        length=length,
+        keys=keys,
+        queries=torch.from_numpy(query_rows).to(device),
+        own=torch.from_numpy(key_rows).to(device),
+        above=above,
+        above_length=above_length,
+        hidden=torch.from_numpy(hidden_)[:, :, None, :].to(device),
+        valid=torch.from_numpy(flat).to(device) if padded else None,
+        valid_own=torch.from_numpy(flat_own).to(device) if len(flat_own) < len(key_valid) else None,
+        valid_queries=torch.from_numpy(query_rows[flat]).to(device),
+        valid_keys=torch.from_numpy(key_rows[flat_own]).to(device),
+        padding=torch.from_numpy(np.flatnonzero(~query_valid)).to(device) if padded else None,
+    )
+
+
+def _round(length: int) -> int:
+    """Up to the next of a few lengths: a product of a shape never met before costs its kernel's making first."""
+    return -(-length // _GRAIN) * _GRAIN
+
+
+def _places(span: _Span, wanted: np.ndarray | None) -> np.ndarray:
+    """Where in its run each query stands."""
+    if wanted is None:
+        return np.arange(span.keys)
+    return wanted[span.first : span.last] - span.start
+
+
+def _padded(spans: list[tuple[int, int]], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row indices [count × length], padded with each span's first row, and which of them are real."""
+    steps = np.arange(length)[None, :]
+    starts = np.asarray([first for first, _ in spans])[:, None]
+    sizes = np.asarray([last - first for first, last in spans])[:, None]
+    valid = steps < sizes
+    return (starts + np.where(valid, steps, 0)).reshape(-1), valid.reshape(-1)
+
+
+class Attention:
+    """Exact attention of one micro-batch; of the queries at row indices `wanted` (sorted) only, where given."""
+
+    def __init__(self, batch: MicroBatch, wanted: np.ndarray | None = None) -> None:
+        self.plan = blocks(batch, wanted)
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The output, shaped as the (scaled) `query` [key heads, tokens, group, size], and what `backward` needs."""
+        return attend(query, key, value, self.plan)
+
+    def backward(
+        self,
+        grad: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        kept: list[torch.Tensor],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gradients of query, key and value."""
+        return attend_backward(grad, query, key, value, self.plan, kept)
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: Sequence[Block]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Attention output, shaped as `query`, and each block's probabilities for `attend_backward`.
+
+    Queries come scaled. Rows that no block asks about are zero.
+    """
+    heads, _, group, size = query.shape
+    out = torch.zeros_like(query)
+    kept = []
+    for block in plan:
+        q, k, v = _take(query, block.queries), _take(key, block.own), _take(value, block.own)
+        n, rows, above = block.count, block.length * group, block.above_length
+        scores = query.new_empty(heads * n, rows, above + block.keys)
+        q_own, k_own, v_own = (t.reshape(heads * n, -1, size) for t in (q, k, v))
+        if block.above is not None:
+            wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
+            torch.bmm(q.reshape(heads, n * rows, size), _take(key, block.above).transpose(1, 2), out=wide)
+        own = scores[..., above:]
+        torch.bmm(q_own, k_own.transpose(1, 2), out=own)
+        own.view(heads, n, block.length, group, block.keys).masked_fill_(block.hidden, float("-inf"))
+        scores = torch.softmax(scores, -1)
+        kept.append(scores)
+        result = torch.bmm(scores[..., above:], v_own)
+        if block.above is not None:
+            wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
+            result.view(heads, n * rows, size).baddbmm_(wide, _take(value, block.above))
+        _put(out, block.valid_queries, result.view(heads, n * block.length, group, size), block.valid)
+    return out, kept
+
+
+def attend_backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    plan: Sequence[Block],
+    kept: list[torch.Tensor],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of query, key and value. A block's own keys are written before its descendants add to them."""
+    heads, _, group, size = query.shape
+    d_query, d_key, d_value = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
+    for block, scores in zip(plan, kept, strict=True):
+        n, rows, above = block.count, block.length * group, block.above_length
+        q, k, v, g = (
+            _take(query, block.queries),
+            _take(key, block.own),
+            _take(value, block.own),
+            _take(grad, block.queries),
+        )
+        if block.padding is not None:
+            g.index_fill_(1, block.padding, 0)
+        q_own, k_own, v_own, g_own = (t.reshape(heads * n, -1, size) for t in (q, k, v, g))
+        d_scores = torch.empty_like(scores)
+        torch.bmm(g_own, v_own.transpose(1, 2), out=d_scores[..., above:])
+        if block.above is not None:
+            upper_k, upper_v = _take(key, block.above), _take(value, block.above)
+            g_wide, q_wide = g.reshape(heads, n * rows, size), q.reshape(heads, n * rows, size)
+            wide = d_scores.view(heads, n * rows, -1)[..., :above]
+            torch.bmm(g_wide, upper_v.transpose(1, 2), out=wide)
+        d_scores = torch._softmax_backward_data(d_scores, scores, -1, scores.dtype)
+        d_q = torch.bmm(d_scores[..., above:], k_own)
+        if block.above is not None:
+            wide = d_scores.view(heads, n * rows, -1)[..., :above]
+            d_q.view(heads, n * rows, size).baddbmm_(wide, upper_k)
+            _add_product(d_key, block.above, wide, q_wide)
+            _add_product(d_value, block.above, scores.view(heads, n * rows, -1)[..., :above], g_wide)
+        _put(d_query, block.valid_queries, d_q.view(heads, n * block.length, group, size), block.valid)
+        d_k = torch.bmm(d_scores[..., above:].transpose(1, 2), q_own).view(heads, n * block.keys, size)
+        d_v = torch.bmm(scores[..., above:].transpose(1, 2), g_own).view(heads, n * block.keys, size)
+        _put(d_key, block.valid_keys, d_k, block.valid_own)
+        _put(d_value, block.valid_keys, d_v, block.valid_own)
+    return d_query, d_key, d_value
+
+
+def _take(tensor: torch.Tensor, rows: Rows) -> torch.Tensor:
+    return tensor[:, rows] if isinstance(rows, slice) else tensor.index_select(1, rows)
+
+
+def _put(target: torch.Tensor, rows: Rows, values: torch.Tensor, valid: torch.Tensor | None) -> None:
+    values = values if valid is None else values.index_select(1, valid)
+    if isinstance(rows, slice):
+        target[:, rows] = values
+    else:
+        target.index_copy_(1, rows, values)
+
+
+def _add_product(target: torch.Tensor, rows: Rows, left: torch.Tensor, right: torch.Tensor) -> None:
+    """target[:, rows] += leftᵀ right."""
+    if isinstance(rows, slice):
+        target[:, rows].baddbmm_(left.transpose(1, 2), right)
+    else:
+        target.index_copy_(1, rows, target.index_select(1, rows).baddbmm_(left.transpose(1, 2), right))

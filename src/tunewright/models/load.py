@@ -1,0 +1,162 @@
+"""Loading bases: a hub id, a local path, or the embedded seedling. Safetensors only, no remote code."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import disable_progress_bars
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from tunewright.errors import ModelError
+from tunewright.recipe import ModelSpec
+from tunewright.store import digest, tree_digest
+
+SEEDLING = Path(__file__).parent / "seedling"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base model.
+
+    `sha256` covers its weight and config files; `path` is the local folder, or None for a hub id; `name` is what a
+    person calls it.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    path: Path | None
+    sha256: str
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has; tied ones count once."""
+        return parameters(self.model)
+
+
+def parameters(model: Any, *, trainable: bool = False) -> int:
+    """Number of (trainable) weights of a torch model; tied ones count once."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
+
+
+def locate(spec: ModelSpec, root: Path) -> str:
+    """What `from_pretrained` takes for `spec`: a folder when one exists (relative to `root`), else the hub id.
+
+    Raises `ModelError` when the name looks like a path and nothing usable lies there.
+    """
+    if spec.id == "seedling":
+        return str(SEEDLING)
+    folder = Path(spec.id).expanduser()
+    folder = folder if folder.is_absolute() else root / folder
+    if folder.exists():
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                "this is not a model: it has no config.json.",
+                where=str(folder),
+                remedy="Name a folder that transformers' from_pretrained takes, a hub id, or `seedling`.",
+            )
+        if not list(folder.glob("*.safetensors")):
+            raise ModelError(
+                "no weights in safetensors form are in this folder.",
+                where=str(folder),
+                remedy="Save it again with safe_serialization=True; pickled weights are not loaded.",
+            )
+        return str(folder)
+    if spec.id.startswith((".", "/", "~")) or spec.id.count("/") > 1:
+        raise ModelError(
+            "there is no such folder.", where=spec.id, remedy="Name a model folder, a hub id, or `seedling`."
+        )
+    _reachable(spec)
+    return spec.id
+
+
+def _reachable(spec: ModelSpec) -> None:
+    """Raise at once, rather than after half a minute of retries, when a hub id can come neither from disk nor net."""
+    cached = try_to_load_from_cache(spec.id, "config.json", revision=spec.revision) if spec.id.count("/") < 2 else None
+    if isinstance(cached, str):
+        return
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError as error:
+        meant = " Did you mean `seedling`?" if difflib.get_close_matches(spec.id, ["seedling"]) else ""
+        raise ModelError(
+            f"no folder of this name exists, and the hub cannot be reached to look for it.{meant}",
+            where=spec.id,
+            remedy="Name a model folder, `seedling`, or connect to the network.",
+        ) from error
+
+
+def load(spec: ModelSpec | str, *, root: Path | None = None, dtype: str = "float32", device: str = "cpu") -> Base:
+    """Load the base `spec` names onto `device` with weights as `dtype`, in evaluation mode.
+
+    Raises `ModelError` when it is not a causal language model with a tokenizer and a chat template.
+    """
+    spec = ModelSpec(id=spec, revision=None) if isinstance(spec, str) else spec
+    source = locate(spec, root or Path.cwd())
+    disable_progress_bars()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    options = {"revision": spec.revision} if spec.revision else {}
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            config=config,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            trust_remote_code=False,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, HFValidationError, json.JSONDecodeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot be loaded as a causal language model: {first[:300]}",
+            where=spec.id,
+            remedy="Name a hub id that this machine can reach, a model folder, or `seedling`.",
+        ) from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(
+            "the tokenizer has no chat template, so there is no telling how a conversation is written for it.",
+            where=spec.id,
+            remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
+        )
+    folder = Path(source) if Path(source).is_dir() else None
+    return Base(
+        model=model.to(device).eval(),
+        tokenizer=tokenizer,
+        name=spec.id,
+        path=folder,
+        sha256=_identity(folder, model, spec),
+    )
+
+
+def _identity(folder: Path | None, model: Any, spec: ModelSpec) -> str:
+    """A hash that changes with the weights: of the files when local, of the resolved commit on the hub."""
+    if folder is None:
+        commit = getattr(model.config, "_commit_hash", None) or "unknown"
+        return f"{spec.id}@{commit}"
+    parts = [tree_digest(p) for p in sorted(folder.glob("*.safetensors"))]
+    parts.append(tree_digest(folder / "config.json"))
+    return digest(*parts)
+
+
+def adapter_onto(base: Any, adapter: Path) -> Any:
+    """`base` with the PEFT adapter at `adapter` put on, in evaluation mode. Raises `ModelError` if it does not fit."""
+    try:
+        return PeftModel.from_pretrained(base, str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(f"the adapter does not fit this base: {first[:300]}", where=str(adapter)) from error

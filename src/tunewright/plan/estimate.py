@@ -1,0 +1,137 @@
+"""Memory, time and price of the run that was asked for. Every figure is an estimate with an interval, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tunewright.plan.advice import Advice
+from tunewright.records import Record
+
+# A training step reaches this share of the plain matrix-product rate: small models lose more to Python and to
+# attention. The interval below covers what was seen from the 3 M seedling to a 135 M model.
+_EFFICIENCY = 0.35
+_TIME_SPREAD = (0.4, 2.5)
+_MEMORY_SPREAD = (0.7, 1.5)
+_RUNTIME_GB = 0.5
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the plan needs to know of the data: rows that train and validate, tokens per row (mean, longest)."""
+
+    train: int
+    validation: int
+    test: int
+    mean_tokens: float
+    longest: int
+    suite_cases: int
+    labels: int = 0
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Shape of the base: `parameters`, `hidden` and `layers`, `intermediate` and `vocabulary` sizes."""
+
+    name: str
+    parameters: int
+    trainable: int
+    hidden: int
+    layers: int
+    intermediate: int
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`cores` and `memory_gb` of the machine, and its measured matrix-product rate in GFLOP/s per number type."""
+
+    device: str
+    cores: int
+    memory_gb: float
+    rates: dict[str, float]
+
+
+class Plan(Record):
+    """Fits or not, how much memory (GB, by part), how long (hours), at what price; what was chosen and what not."""
+
+    fits: bool
+    memory_gb: dict[str, float]
+    hours: dict[str, float]
+    price: dict[str, float | str | None]
+    choice: dict[str, Any]
+    rejected: tuple[dict[str, str], ...]
+    serves: tuple[dict[str, Any], ...]
+    advice: Advice
+    basis: str = "estimated"
+
+
+def make_plan(
+    choice: dict[str, Any],
+    data: DataFacts,
+    model: ModelFacts,
+    machine: Machine,
+    advice: Callable[[bool], Advice],
+) -> Plan:
+    """The plan for `choice` (the resolved training settings); `advice` is asked with whether it fits."""
+    memory = _memory(choice, data, model)
+    hours = _hours(choice, data, model, machine)
+    fits = memory["high"] <= machine.memory_gb
+    return Plan(
+        fits=fits,
+        memory_gb=memory,
+        hours=hours,
+        # The machine is at hand: its electricity is not metered here, so nothing is charged.
+        price={"expected": 0.0, "low": 0.0, "high": 0.0, "currency": "EUR"},
+        choice=choice,
+        rejected=tuple(_rejected(choice, data, model)),
+        serves=tuple(_serves(choice)),
+        advice=advice(fits),
+    )
+
+
+def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[str, float]:
+    """GB by part: fp32 weights, gradients and AdamW's two moments of what trains, and a micro-batch's activations."""
+    billion = 1e9
+    trainable = model.trainable if choice["method"] == "lora" else model.parameters
+    tokens = max(data.longest, min(4096, data.mean_tokens * choice["effective_batch_size"]))
+    # Per token and layer: attention in and out, queries, keys, values, two norms, three MLP products; fp32.
+    per_token = model.layers * (10 * model.hidden + 4 * model.intermediate) * 4
+    parts = {
+        "weights": 4 * model.parameters / billion,
+        "gradients": 4 * trainable / billion,
+        "optimizer": 8 * trainable / billion,
+        "activations": tokens * per_token / billion,
+        "runtime": _RUNTIME_GB,
+    }
+    total = sum(parts.values())
+    low, high = _MEMORY_SPREAD
+    rounded = {name: round(value, 4) for name, value in parts.items()}
+    return {**rounded, "total": round(total, 3), "low": round(total * low, 3), "high": round(total * high, 3)}
+
+
+def _hours(choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine) -> dict[str, float]:
+    """Training time from a step's products (6 FLOP per weight and token, 4 where frozen) at the rate measured here."""
+    tokens = choice["steps"] * choice["effective_batch_size"] * data.mean_tokens
+    flop = (6 if choice["method"] == "full" else 4) * model.parameters * tokens
+    rate = machine.rates.get(choice["precision"], 50.0) * 1e9
+    expected = flop / (rate * _EFFICIENCY) / 3600
+    low, high = _TIME_SPREAD
+    return {"expected": round(expected, 5), "low": round(expected * low, 5), "high": round(expected * high, 5)}
+
+
+def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> list[dict[str, str]]:
+    share = 100 * model.trainable / model.parameters
+    why_not_full = (
+        f"{data.train:,} rows do not call for moving all {model.parameters:,} weights; LoRA trains {share:.1f} %"
+        " as many and can be taken off again. Full tuning wants a LoRA run that fell short."
+    )
+    why_not_lora = "full tuning was asked for."
+    other = ("full", why_not_full) if choice["method"] == "lora" else ("lora", why_not_lora)
+    return [{"option": other[0], "why": other[1]}]
+
+
+def _serves(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    form = "the adapter by PEFT, or the merged model" if choice["method"] == "lora" else "the tuned model"
+    return [{"engine": "transformers", "ok": True, "why": f"loads {form} as exported."}]

@@ -1,0 +1,59 @@
+"""Every `auto` in the recipe becomes a number, by method, model size and amount of data."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tunewright.recipe import TrainSpec
+
+# Fewer optimiser steps leave a LoRA, whose B matrices start at zero, short of what the same passes could teach: on 330
+# rows, eleven passes in batches of 32 (114 steps) reached 77 % of the fields, of 16 91 %, of 8 94 %.
+_FEWEST_STEPS = 300
+_MOST_EPOCHS = 12
+
+
+def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> dict[str, Any]:
+    """`spec` with nothing left open: `steps`, `epochs`, `learning_rate`, `alpha`, `precision` and the rest as given.
+
+    `rows` train, `parameters` are the base's weights; `precision` is what the machine computes fastest.
+    """
+    values = spec.model_dump()
+    batch = spec.effective_batch_size if spec.effective_batch_size != "auto" else _batch(rows)
+    values["effective_batch_size"] = batch
+    per_epoch = max(1, math.ceil(rows / batch))
+    epochs = spec.epochs if spec.epochs != "auto" else _epochs(per_epoch, parameters)
+    values["epochs"] = epochs
+    values["steps"] = max(1, math.ceil(rows * epochs / batch))
+    values["alpha"] = spec.alpha if spec.alpha is not None else 2.0 * spec.rank
+    if spec.learning_rate == "auto":
+        values["learning_rate"] = learning_rate(spec.method, parameters)
+    if spec.precision == "auto":
+        values["precision"] = precision
+    values["target_modules"] = (
+        spec.target_modules if isinstance(spec.target_modules, str) else list(spec.target_modules)
+    )
+    return values
+
+
+def learning_rate(method: str, parameters: int) -> float:
+    """Peak rate: for LoRA 2e-4 at 7 B weights rising as size to the power -0.355, which gives 3e-3 at 3.4 M.
+
+    Both ends were measured (the 7 B one by many, the small one here); between them the rule interpolates. Full
+    tuning moves every weight and takes a tenth.
+    """
+    rate = min(3e-3, max(1e-4, 2e-4 * (7e9 / max(parameters, 1)) ** 0.355))
+    rate = rate if method == "lora" else rate / 10
+    digits = -math.floor(math.log10(rate)) + 1
+    return float(round(rate, digits))
+
+
+def _batch(rows: int) -> int:
+    """Small sets need many small steps; large ones can afford steadier gradients."""
+    return 8 if rows < 1_000 else 16 if rows < 4_000 else 32
+
+
+def _epochs(steps_per_epoch: int, parameters: int) -> float:
+    """Three passes; more where the rows are so few that three passes would barely be training."""
+    few = math.ceil(_FEWEST_STEPS / steps_per_epoch)
+    return float(min(_MOST_EPOCHS, max(3 if parameters >= 50_000_000 else 4, few)))

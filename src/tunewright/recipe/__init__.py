@@ -1,0 +1,15 @@
+"""Takes a `tunewright.yaml`, gives a frozen `Recipe` – or says which line to mend."""
+
+from tunewright.recipe.load import read_spec, recipe_yaml
+from tunewright.recipe.spec import DataSpec, GateSpec, ModelSpec, Recipe, SuiteSpec, TrainSpec
+
+__all__ = [
+    "DataSpec",
+    "GateSpec",
+    "ModelSpec",
+    "Recipe",
+    "SuiteSpec",
+    "TrainSpec",
+    "read_spec",
+    "recipe_yaml",
+]

@@ -1,0 +1,218 @@
+"""What a person may ask for. Every field has a doc line, and something reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+from tunewright.recipe.load import read_spec
+
+Auto = Literal["auto"]
+
+
+class Spec(BaseModel):
+    """Base of all settings: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ModelSpec(Spec):
+    """A base model by hub id, path, or the embedded `seedling`."""
+
+    id: str = Field(description="Hub id, local path, or `seedling`.")
+    revision: str | None = Field(None, description="Commit, tag or branch on the hub.")
+
+
+class SourceSpec(Spec):
+    """One data file with what is known about it."""
+
+    path: str = Field(description="File, relative to the recipe.")
+    license: str | None = Field(
+        None,
+        validation_alias=AliasChoices("license", "licence"),
+        description="SPDX id of the rows' licence.",
+    )
+    query: str | None = Field(None, description="SQL whose rows are read, when `path` is a SQLAlchemy database URL.")
+    weight: float = Field(1.0, gt=0, description="Loss weight of every row of this file.")
+    group: str | None = Field(None, description="Column whose equal values must stay in one split.")
+    synthetic: bool = Field(False, description="Rows made by a model; kept out of test.")
+
+
+class SplitSpec(Spec):
+    """How rows are divided when no test file is given."""
+
+    test: float = Field(0.1, ge=0, lt=1, description="Share of rows held out for the suite.")
+    validation: float = Field(0.1, ge=0, lt=1, description="Share of rows that choose the checkpoint.")
+    group: str | None = Field(None, description="Column whose equal values stay in one split.")
+    seed: int = Field(0, description="Which of the possible splits.")
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.test + self.validation >= 1:
+            raise ValueError("`test` and `validation` together leave nothing to train on")
+        return self
+
+
+class DataSpec(Spec):
+    """Where the examples are and how to read them."""
+
+    train: tuple[SourceSpec, ...] = Field(description="Files with examples: paths, or `{path: …, license: …}`.")
+    test: tuple[SourceSpec, ...] = Field((), description="Held-out file, when one is given.")
+    input: str | None = Field(None, description="Column with the question, when it is not recognised.")
+    output: str | None = Field(None, description="Column with the answer, when it is not recognised.")
+    system: str | None = Field(None, description="System prompt put before every row.")
+    normal: Literal["text", "strict"] = Field("text", description="Normal form for comparing rows.")
+    split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="How rows are divided.")
+    accept: tuple[str, ...] = Field((), description="Findings whose fix is accepted: rows go, or are redacted.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_become_sources(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        for key in ("train", "test"):
+            given = value.get(key)
+            if given is None:
+                continue
+            many = given if isinstance(given, (list, tuple)) else [given]
+            value[key] = tuple({"path": str(s)} if isinstance(s, (str, Path)) else s for s in many)
+        return value
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if not self.train:
+            raise ValueError("`train` names no file")
+        return self
+
+
+class SuiteSpec(Spec):
+    """The cases that decide."""
+
+    source: str = Field("test", description="`test` for the held-out split, or a file of cases.")
+    cases: int | Auto = Field("auto", description="At most this many cases, drawn by the split's seed.")
+    scorers: tuple[str, ...] = Field((), description="Scorers; empty: chosen from the answers' form.")
+    primary: str | None = Field(None, description="The scorer that decides; the first by default.")
+    slices: tuple[str, ...] = Field((), description="Fields of the answer to break scores down by.")
+    json_schema: str | None = Field(None, description="JSON schema file that all arms' answers are held to.")
+
+
+class TrainSpec(Spec):
+    """How to tune. `auto` is resolved by method, model size and number of rows; `tunewright plan` shows to what."""
+
+    method: Literal["lora", "full"] = Field("lora", description="LoRA adapter, or all weights.")
+    rank: int = Field(16, ge=1, description="LoRA rank.")
+    alpha: float | None = Field(None, gt=0, description="LoRA alpha; twice the rank by default.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description="Linear layers that get an adapter: a preset or names."
+    )
+    effective_batch_size: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="Examples per optimiser step; auto: 8 for a few hundred rows, 32 for thousands."
+    )
+    micro_batch_size: int | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
+    max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
+    epochs: float | Auto = Field("auto", description="Passes over the training rows.")
+    learning_rate: float | Auto = Field("auto", gt=0, description="Peak learning rate.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    seed: int = Field(0, description="Order of rows and start of the adapter.")
+    checkpoints: int = Field(5, ge=1, description="How often the model is saved and scored in a run.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
+
+
+class GateSpec(Spec):
+    """What must hold before a model ships."""
+
+    bad_rows: float = Field(0.05, ge=0, le=1, description="Largest share of faulty rows.")
+    suite_size: int = Field(30, ge=1, description="Fewest cases that may decide.")
+    min_gain: float = Field(0.0, ge=0, le=1, description="Least gain over the best untuned arm.")
+    worst_slice: float | None = Field(None, ge=0, le=1, description="Least score of any slice.")
+    forgetting: float | None = Field(None, ge=0, description="Largest relative rise of perplexity on general text.")
+
+
+class RagSpec(Spec):
+    """What an arm may look things up in."""
+
+    documents: str | None = Field(None, description="Text file or folder; training rows where none is named.")
+
+
+class RagArm(Spec):
+    """`{rag: {documents: …}}` in the list of arms."""
+
+    name: ClassVar[str] = "rag"
+    rag: RagSpec = Field(description="Where the arm looks things up.")
+
+
+class ExternalSpec(Spec):
+    """A model behind an OpenAI-compatible server, as a rival."""
+
+    url: str = Field(description="The server's address up to and including `/v1`.")
+    model: str = Field(description="The model's name there.")
+    key_env: str | None = Field(None, description="Environment variable that holds the key.")
+    region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
+    prices: tuple[float, float] | None = Field(None, description="Per million prompt and completion tokens.")
+
+
+class ExternalArm(Spec):
+    """`{external: {url: …, model: …}}` in the list of arms."""
+
+    name: ClassVar[str] = "external"
+    external: ExternalSpec = Field(description="The server that answers.")
+
+
+ArmName = Literal["base", "prompted", "few_shot", "rag", "classifier", "tuned", "tuned_rag"]
+Version = Annotated[Literal[1], Field(description="Version of this file's form.")]
+
+
+class Recipe(Spec):
+    """One project: examples of a behaviour, a base model, and what would count as success."""
+
+    version: Version = 1
+    model: ModelSpec = Field(description="Hub id, path, `seedling`, or `{id: …, revision: …}`.")
+    task: str | None = Field(None, description="The task in a sentence: for people, and for the prompted arm.")
+    privacy: str = Field(
+        "local",
+        pattern=r"^(local|any|region:[a-z-]+)$",
+        description="Where your rows may be sent: local, region:eu, any.",
+    )
+    use: Literal["commercial", "research"] = Field("commercial", description="What the rows' licences must allow.")
+    data: DataSpec = Field(description="The examples.")
+    suite: SuiteSpec = Field(default_factory=lambda: SuiteSpec(), description="The cases that decide.")
+    arms: tuple[ArmName | RagArm | ExternalArm, ...] | Auto = Field(
+        "auto", description="What is compared on the suite."
+    )
+    train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
+    gates: GateSpec = Field(default_factory=lambda: GateSpec(), description="What must hold.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_becomes_model(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("model"), str):
+            value = {**value, "model": {"id": value["model"]}}
+        return value
+
+    @property
+    def listed_arms(self) -> list[str]:
+        """The arms by name; empty for `auto`."""
+        return [] if self.arms == "auto" else [arm if isinstance(arm, str) else arm.name for arm in self.arms]
+
+    @property
+    def rag(self) -> RagSpec | None:
+        """What the RAG arm was given, when it was given anything."""
+        return next((arm.rag for arm in self.arms if isinstance(arm, RagArm)), None)
+
+    @property
+    def external(self) -> ExternalSpec | None:
+        """The server among the arms."""
+        return next((arm.external for arm in self.arms if isinstance(arm, ExternalArm)), None)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """Read a recipe file, or the one in a folder; `overrides` are `key.path=value` texts. Raises `RecipeError`."""
+        return read_spec(cls, Path(path), overrides)[0]

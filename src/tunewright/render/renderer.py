@@ -1,0 +1,170 @@
+"""One way to write a conversation as tokens, used in training, evaluation, serving and export alike (K4)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from tunewright.errors import RenderError
+from tunewright.records import Example, Message, Rendered, TokenFacts
+from tunewright.render.turns import Turn, as_dicts, as_tools, assistant_turns
+
+_VERSION = "render-1"
+
+
+class Renderer:
+    """Conversations to token ids with loss weights, under one tokenizer and its chat template.
+
+    `fingerprint` changes whenever the same conversation could be written differently; it is saved with every run and
+    adapter, and compared before anything is served.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int] = ()) -> None:
+        """`stop_ids` are what the model's generation config stops at; the template's own terminator is added."""
+        if not getattr(tokenizer, "is_fast", False):
+            raise RenderError(
+                "this tokenizer cannot say which characters a token covers.",
+                remedy="Use a base with a fast tokenizer (tokenizer.json).",
+            )
+        self.tokenizer = tokenizer
+        # A template with a thinking switch writes an empty thought before answers that have none; with the switch
+        # off it writes the same in the prompt, so that the answer starts where the prompt ends.
+        self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
+        self.terminator = self._find_terminator()
+        own = tokenizer.convert_tokens_to_ids(self.terminator)
+        self.stop_ids = frozenset({int(own), *(int(i) for i in stop_ids)})
+        self.stop_id = int(own)
+        self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else own)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over template, tokenizer, terminators and our own way of rendering."""
+        backend = self.tokenizer.backend_tokenizer.to_str()
+        parts = [_VERSION, str(self.tokenizer.chat_template), backend, str(sorted(self.stop_ids))]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    def text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), prompt: bool = False) -> str:
+        """The conversation as the template writes it; `prompt` adds the start of the assistant's turn."""
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    as_dicts(messages),
+                    tools=as_tools(tools),
+                    tokenize=False,
+                    add_generation_prompt=prompt,
+                    **self._options,
+                )
+            )
+        except Exception as error:
+            raise RenderError(f"the chat template refuses this conversation: {error}") from error
+
+    def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """Token ids of the conversation up to where the assistant should speak."""
+        return self._ids(self.text(messages, tools, prompt=True))
+
+    def render(self, example: Example, max_length: int | None = None) -> Rendered:
+        """`example` as token ids with a loss weight for each; cut at `max_length` tokens.
+
+        Supervised is exactly what the assistant says in each turn, with its terminator, and nothing else: proved by
+        decoding. Raises `RenderError` naming the row when the template does not allow that.
+        """
+
+        def as_text(messages: Sequence[Message], prompt: bool) -> str:
+            return self.text(messages, example.tools, prompt) if messages else self._empty(prompt)
+
+        text = as_text(example.messages, False)
+        turns = assistant_turns(example.messages, text, as_text, self.terminator, example.row)
+        if not turns:
+            raise RenderError("there is no assistant turn to learn from.", where=example.row)
+        text = text[: turns[-1].end]
+        ids, flags, last_start = self._tokens(text, turns)
+        self._prove(ids, flags, text, turns, example.row)
+        weights = tuple(example.weight if f else 0.0 for f in flags)
+        limit = len(ids) if max_length is None else max_length
+        return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row)
+
+    def facts(self, example: Example, max_length: int) -> TokenFacts:
+        """How many tokens `example` has and loses at `max_length`. Raises `RenderError` like `render`."""
+        whole = self.render(example)
+        lost = sum(1 for w in whole.weights[max_length:] if w > 0)
+        return TokenFacts(len(whole.ids), whole.supervised, lost)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """What the assistant said: the text of `ids` without stop tokens."""
+        kept = [i for i in ids if i not in self.stop_ids]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _ids(self, text: str) -> list[int]:
+        # The template has written BOS if there is to be one (K3): add nothing.
+        return list(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _empty(self, prompt: bool) -> str:
+        """What the template writes before an assistant turn that comes first."""
+        whole = self.text((Message("assistant", "\ue000"),))
+        return whole[: whole.index("\ue000")] if prompt else ""
+
+    def _tokens(self, text: str, turns: list[Turn]) -> tuple[list[int], list[bool], int]:
+        """Ids, whether each is supervised, and how many precede the last turn's first supervised one.
+
+        The text is encoded in one go. Where a token would straddle the start of an answer, what stands before it is
+        encoded by itself, as it will be when the model is asked: the answer's tokens then follow the prompt's.
+        """
+        ids: list[int] = []
+        begins: list[int] = []
+        for begin, stop in self._pieces(text, turns):
+            encoded = self.tokenizer.backend_tokenizer.encode(text[begin:stop], add_special_tokens=False)
+            ids += encoded.ids
+            begins += [begin + start for start, _ in encoded.offsets]
+        flags = [any(t.start <= b < t.end for t in turns) for b in begins]
+        return ids, flags, next(i for i, b in enumerate(begins) if b >= turns[-1].start)
+
+    def _pieces(self, text: str, turns: list[Turn]) -> list[tuple[int, int]]:
+        """Character ranges to encode by themselves: one, unless a token straddles the start of an answer."""
+        offsets = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).offsets
+        begins = {begin for begin, _ in offsets}
+        cuts = [0, *(t.start for t in turns if t.start not in begins), len(text)]
+        return list(itertools.pairwise(cuts))
+
+    def _prove(self, ids: list[int], flags: list[bool], text: str, turns: list[Turn], row: str) -> None:
+        """Decode what is supervised and compare with what the assistant said (K2)."""
+        supervised = self.tokenizer.decode(
+            [i for i, f in zip(ids, flags, strict=True) if f],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        parts = [text[t.start : t.end] for t in turns]
+        wanted = "".join(parts)
+        # A tokenizer with a normal form (NFC, say) can only say normal text: composed é for e and an accent. Decoders
+        # of the SentencePiece kind drop the space before the first word; that is theirs, not the mask's.
+        normal = self.tokenizer.backend_tokenizer.normalizer
+        sayable = {wanted, wanted.removeprefix(" ")}
+        if normal:
+            sayable.add("".join(normal.normalize_str(part) for part in parts))
+        if supervised not in sayable:
+            raise RenderError(
+                f"the loss mask does not cover the assistant's words.\n"
+                f"    supervised:  {supervised!r}\n    wanted:      {wanted!r}",
+                where=row,
+            )
+
+    def _find_terminator(self) -> str:
+        """The text that ends an assistant turn: what the template writes right after the content."""
+        mark = "\ue000"
+        tail = self.text((Message("user", "x"), Message("assistant", mark))).partition(mark)[2]
+        special = [t for t in self.tokenizer.all_special_tokens if t]
+        special += [str(t) for t in self.tokenizer.added_tokens_decoder.values()]
+        found = [t for t in set(special) if tail.lstrip().startswith(t)]
+        if not found:
+            raise RenderError(
+                f"the chat template ends an assistant turn with {tail!r}, which is no token of this tokenizer: "
+                "a model tuned with it would never learn to stop.",
+                remedy="Use a template that writes an end-of-turn token after assistant turns.",
+            )
+        return str(max(found, key=len))

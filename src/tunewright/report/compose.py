@@ -1,0 +1,139 @@
+"""From the records of a run to the page about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tunewright.records import (
+    ArmScore,
+    Case,
+    DatasetRecord,
+    Evaluation,
+    Finding,
+    Forgetting,
+    Prediction,
+    Refusals,
+    Robustness,
+    RunRecord,
+    Suite,
+)
+from tunewright.report.evidence import CaseShown, Evidence, Training
+
+SHOTS = 8
+
+
+def evidence_of(
+    *,
+    title: str,
+    run: RunRecord,
+    parameters: int,
+    suite: Suite,
+    evaluation: Evaluation,
+    predictions: Mapping[str, Sequence[Prediction]],
+    events: Iterable[Mapping[str, Any]],
+    dataset: DatasetRecord,
+    facts: Sequence[tuple[str, str]],
+    hashes: Mapping[str, str],
+    files: Mapping[str, str],
+    trials: Mapping[str, Any] | None = None,
+) -> Evidence:
+    """The evidence page's content; without a tuned arm it is the baseline page's.
+
+    `trials` is what was tried beyond the suite, as it is kept in a run.
+    """
+    tried = dict(trials or {})
+    tuned = "tuned" in predictions
+    resolved = run.resolved
+    return Evidence(
+        title=title,
+        base=run.base,
+        date=run.created[:10],
+        arms=evaluation.arms,
+        primary=suite.primary,
+        run=run.id,
+        parameters=parameters,
+        labels=_labels(evaluation.arms, resolved),
+        verdict=evaluation.verdict if tuned else None,
+        min_gain=float(run.recipe.get("gates", {}).get("min_gain", 0.0)),
+        gates=evaluation.gates,
+        slices=evaluation.slices,
+        cases=tuple(_cases(suite, predictions, evaluation.verdict.against)) if tuned else (),
+        training=_training(events, int(resolved["effective_batch_size"])) if tuned else None,
+        forgetting=Forgetting.model_validate(tried["forgetting"]) if tried.get("forgetting") else None,
+        robustness=tuple(Robustness.model_validate(r) for r in tried.get("robustness", ())),
+        memorisation=tuple(Finding.model_validate(f) for f in tried.get("memorisation", ())),
+        refusals=tuple(Refusals.model_validate(r) for r in tried.get("refusals", ())),
+        ledger=dataset.ledger,
+        splits=dataset.splits,
+        facts=tuple(facts),
+        command="tunewright run tunewright.yaml",
+        limits=tuple(_limits(suite, dataset)),
+        hashes=hashes,
+        files=files,
+    )
+
+
+def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any]) -> dict[str, str]:
+    method = f"LoRA r{resolved['rank']}" if resolved["method"] == "lora" else "all weights"
+    words = {
+        "base": "base",
+        "prompted": "prompt",
+        "few_shot": f"few-shot, up to {SHOTS} examples",
+        "classifier": "TF-IDF + logistic regression",
+        "tuned": f"tuned ({method})",
+    }
+    return {arm.name: words.get(arm.name, arm.name.replace("_", " ")) for arm in arms}
+
+
+def _cases(suite: Suite, predictions: Mapping[str, Sequence[Prediction]], against: str) -> Iterator[CaseShown]:
+    tuned = {p.case: p for p in predictions["tuned"]}
+    untuned = {p.case: p for p in predictions.get(against, ())}
+    for case in suite.cases:
+        if case.id in tuned and case.id in untuned:
+            yield _case(case, against, untuned[case.id], tuned[case.id])
+
+
+def _case(case: Case, against: str, untuned: Prediction, tuned: Prediction) -> CaseShown:
+    gap = (tuned.score or 0.0) - (untuned.score or 0.0)
+    question = next((m["content"] for m in reversed(case.messages) if m["role"] == "user"), "")
+    return CaseShown(
+        question=str(question),
+        expected=case.expected,
+        untuned_arm=against,
+        untuned=untuned.text,
+        tuned=tuned.text,
+        untuned_score=untuned.score,
+        tuned_score=tuned.score,
+        outcome="won" if gap > 0 else "lost" if gap < 0 else "same",
+        id=case.id,
+    )
+
+
+def _training(events: Iterable[Mapping[str, Any]], batch: int) -> Training:
+    steps: list[tuple[int, float]] = []
+    validation: list[tuple[int, float | None, float | None]] = []
+    best = None
+    for event in events:
+        if event["type"] == "step" and isinstance(event["loss"], (int, float)):
+            steps.append((event["step"], event["loss"]))
+        elif event["type"] == "validation":
+            validation.append((event["step"], event["loss"], event["score"]))
+        elif event["type"] == "checkpoint":
+            best = event["best_step"]
+    return Training(
+        steps=steps[-1][0] if steps else 0,
+        batch=batch,
+        train=tuple(steps),
+        validation=tuple(validation),
+        best_step=best,
+    )
+
+
+def _limits(suite: Suite, dataset: DatasetRecord) -> Iterator[str]:
+    sources = len(dataset.sources)
+    yield "One data source." if sources == 1 else f"{sources} data sources."
+    yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
+    yield "Greedy answers, computed in fp32 on a CPU; no human judged them."
+    if len(suite.cases) < 100:
+        yield f"{len(suite.cases)} cases are few: small differences stay hidden."

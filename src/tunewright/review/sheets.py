@@ -1,0 +1,156 @@
+"""Blind side-by-side sheets for people: arms hidden, sides and order shuffled per reviewer; and reading them back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewright.errors import DataError
+from tunewright.records import Case, Prediction, Preference, Suite
+from tunewright.statistics import agreement, bootstrap, permutation
+from tunewright.store import read_json, write_json, write_text
+
+COLUMNS = ("item", "question", "answer A", "answer B", "better (A, B or tie)", "comment")
+CHOICE = COLUMNS[4]
+RUBRIC = (
+    "Which answer would you rather have been given? Right before helpful, helpful before well put. "
+    "Write A, B or tie; leave a row empty if you cannot judge it."
+)
+KEY = "key.json"
+
+
+def write_sheets(
+    suite: Suite,
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
+    folder: Path,
+    *,
+    reviewers: int = 2,
+    cases: int = 50,
+    rubric: str = RUBRIC,
+    seed: int = 0,
+) -> list[Path]:
+    """One CSV per reviewer, `rubric.txt`, and `key.json`, which stays with whoever runs the review.
+
+    At most `cases` cases, drawn by `seed` from those the two arms answer differently; like answers are noted as ties
+    and not shown. No file but the key says which side is which arm. Raises `DataError` when all answers are alike.
+    """
+    mine, theirs = ({p.case: p for p in rows} for rows in (first, second))
+    both = [c for c in suite.cases if c.id in mine and c.id in theirs]
+    differing = [c for c in both if mine[c.id].text.strip() != theirs[c.id].text.strip()]
+    if not differing:
+        raise DataError("the two arms give the same answers: there is nothing to review.", where=str(folder))
+    drawn = random.Random(seed).sample(differing, min(cases, len(differing)))
+    items = {f"{n:03d}": case for n, case in enumerate(drawn, 1)}
+    key: dict[str, Any] = {
+        "first": first[0].arm,
+        "second": second[0].arm,
+        "alike": len(both) - len(differing),
+        "items": {item: case.id for item, case in items.items()},
+        "first_is": {},
+    }
+    sheets = []
+    for reviewer in range(1, reviewers + 1):
+        rng = random.Random(f"{seed}:{reviewer}")
+        order = rng.sample(sorted(items), len(items))
+        sides = {item: rng.choice("AB") for item in order}
+        name = f"sheet-{reviewer}.csv"
+        key["first_is"][name] = sides
+        texts = {item: (mine[items[item].id].text, theirs[items[item].id].text) for item in order}
+        write_text(folder / name, _sheet(order, items, sides, texts))
+        sheets.append(folder / name)
+    write_text(folder / "rubric.txt", rubric + "\n")
+    write_json(folder / KEY, key)
+    return sheets
+
+
+def _sheet(
+    order: Sequence[str], items: Mapping[str, Case], sides: Mapping[str, str], texts: Mapping[str, tuple[str, str]]
+) -> str:
+    out = io.StringIO()
+    sheet = csv.writer(out)
+    sheet.writerow(COLUMNS)
+    for item in order:
+        ours, theirs = texts[item]
+        left, right = (ours, theirs) if sides[item] == "A" else (theirs, ours)
+        sheet.writerow([item, _question(items[item]), _shown(left), _shown(right), "", ""])
+    return out.getvalue()
+
+
+def _question(case: Case) -> str:
+    turns = [f"{m.get('role')}: {m.get('content') or ''}" for m in case.messages if m.get("role") != "system"]
+    return _shown(turns[0].removeprefix("user: ") if len(turns) == 1 else "\n".join(turns))
+
+
+def _shown(text: str) -> str:
+    """Text that a spreadsheet will not run as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+
+
+def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
+    """What the filled sheets of a folder say: the share of votes for the first arm with its 95 % interval.
+
+    Ties count half; votes on one case are resampled together; p is a sign-flip test on cases. Agreement holds the
+    share of agreeing pairs and Cohen's, Fleiss' and Krippendorff's coefficients where they apply. Raises `DataError`
+    for a missing key, an answer that is none, or sheets with no vote.
+    """
+    if not (folder / KEY).is_file():
+        raise DataError(
+            "there is no review here.", where=str(folder / KEY), remedy="Make one: tunewright review export"
+        )
+    key = read_json(folder / KEY)
+    votes: dict[str, dict[str, str]] = {}
+    for name, sides in key["first_is"].items():
+        if (folder / name).is_file():
+            for item, vote in _votes(folder / name, sides).items():
+                votes.setdefault(item, {})[name] = vote
+    if not votes:
+        raise DataError("no sheet holds a vote yet.", where=str(folder), remedy=f"Fill the column `{CHOICE}`.")
+    worth = {"first": 1.0, "tie": 0.5, "second": 0.0}
+    values = [(item, worth[vote]) for item, given in sorted(votes.items()) for vote in given.values()]
+    share, low, high = bootstrap([v for _, v in values], clusters=[item for item, _ in values], seed=seed)
+    per_case = [sum(worth[v] for v in given.values()) / len(given) - 0.5 for given in votes.values()]
+    names = sorted({name for given in votes.values() for name in given})
+    return Preference(
+        first=key["first"],
+        second=key["second"],
+        share=share,
+        low=low,
+        high=high,
+        p=permutation(per_case, seed=seed),
+        cases=len(votes),
+        votes=len(values),
+        ties=sum(v == 0.5 for _, v in values),
+        reviewers=len(names),
+        agreement=_agreement([[given.get(name) for name in names] for given in votes.values()]),
+    )
+
+
+def _agreement(ratings: Sequence[Sequence[str | None]]) -> dict[str, float | None]:
+    try:
+        return agreement(ratings)._asdict()
+    except ValueError:  # nobody judged what another judged
+        return {}
+
+
+def _votes(path: Path, sides: Mapping[str, str]) -> dict[str, str]:
+    """Votes of one sheet by item, as `first`, `second` or `tie`."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"item", CHOICE} <= rows[0].keys():
+        raise DataError(f"the columns `item` and `{CHOICE}` are needed.", where=path.name)
+    found = {}
+    for number, row in enumerate(rows, 2):
+        said = (row[CHOICE] or "").strip().casefold()
+        item = (row["item"] or "").strip().zfill(3)
+        if not said:
+            continue
+        if said not in ("a", "b", "tie") or item not in sides:
+            what = f"item {item} is not of this review" if item not in sides else f"`{row[CHOICE]}` is not A, B or tie"
+            raise DataError(f"{what}.", where=f"{path.name}:{number}")
+        found[item] = "tie" if said == "tie" else "first" if said.upper() == sides[item] else "second"
+    return found

@@ -1,0 +1,354 @@
+"""What the stages of the journey do inside: the rooms' functions called with what the workshop has at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunewright import models
+from tunewright.engine import Endpoint
+from tunewright.errors import Interrupted, RecipeError, RunError
+from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm, score
+from tunewright.export import check_manifest, manifest, write_adapter, write_merged
+from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
+from tunewright.project import RunFolder
+from tunewright.records import (
+    Artifact,
+    Certificate,
+    Evaluation,
+    Gate,
+    Prediction,
+    RunRecord,
+    Suite,
+    TrainResult,
+)
+from tunewright.report import evidence_of, evidence_page
+from tunewright.store import directory, read_json, read_lines, tree_digest, write_json, write_text
+from tunewright.train import FitResult, Settings, fit
+from tunewright.workshop import Project, identity, tuned_model
+
+_VALIDATION_CASES = 64
+_PROBE_TOKENS = 32
+
+# Arms that ask the tuned model.
+TUNED = ("tuned", "tuned_rag")
+
+Predictions = dict[str, list[Prediction]]
+
+
+def arm_names(project: Project) -> list[str]:
+    """The arms of the recipe, or those that make sense for this data."""
+    if project.recipe.arms != "auto":
+        named = project.recipe.listed_arms
+        # Evaluating a run is about its tuned model, listed or not.
+        return named if "tuned" in named else [*named, "tuned"]
+    prompted = ["prompted"] if project.recipe.task else []
+    classifier = ["classifier"] if project.suite.labels else []
+    return ["base", *prompted, "few_shot", *classifier, "tuned"]
+
+
+def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) -> Predictions:
+    """The arms' answers to the suite. What was answered before, by the same weights to the same prompt, is kept."""
+    found: Predictions = {}
+    for name in names:
+        if name == "classifier":
+            made = classify(project.suite, project.train_examples, path=run.predictions)
+            if made is not None:
+                found[name] = made
+        elif name in TUNED:
+            model = tuned_model(project, run.weights)
+            found[name] = _answer(project, run, name, model, identity(project.base, run.weights), stage)
+        elif name == "external":
+            found[name] = _ask_server(project, run, stage)
+        else:
+            found[name] = _answer(project, run, name, project.base.model, identity(project.base, None), stage)
+    return found
+
+
+def _answer(
+    project: Project, run: RunFolder, name: str, model: Any, who: str, stage: str, suite: Suite | None = None
+) -> list[Prediction]:
+    suite = suite or project.suite
+    sampling = project.sampling
+    context = int(getattr(project.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+    prompts = prompting(
+        name,
+        suite,
+        train=project.train_examples,
+        task=project.recipe.task,
+        count=lambda messages, tools: len(project.render_prompt(messages, tools)),
+        budget=context - sampling.max_new_tokens,
+        documents=_documents(project),
+    )
+    return run_arm(
+        name,
+        suite,
+        project.engine(model, who),
+        prompts=prompts,
+        render_prompt=project.render_prompt,
+        decode=project.renderer.decode,
+        template=project.renderer.fingerprint,
+        sampling=sampling,
+        path=run.predictions,
+        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
+    )
+
+
+def _documents(project: Project) -> Path | None:
+    """Where the recipe's RAG arms look things up; None means the training rows."""
+    rag = project.recipe.rag
+    return project.folder.root / rag.documents if rag and rag.documents else None
+
+
+def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction]:
+    """The recipe's server, given the prompted arm's messages, as far as the privacy asked for allows."""
+    asked = project.recipe.external
+    if asked is None:
+        raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
+    if not _may_send(asked.url, asked.region, project.recipe.privacy):
+        raise RecipeError(
+            f"`privacy: {project.recipe.privacy}` keeps your rows from {asked.url}.",
+            where="privacy",
+            remedy="Ask a server on this machine, or state a wider privacy (and the server's region) on purpose.",
+        )
+    key = os.environ.get(asked.key_env) if asked.key_env else None
+    if asked.key_env and not key:
+        raise RecipeError(f"the environment has no `{asked.key_env}`.", where="arms.external.key_env")
+    task, count = project.recipe.task, lambda messages, tools: 0
+    return run_arm(
+        "external",
+        project.suite,
+        Endpoint(asked.url, asked.model, key=key, prices=asked.prices),
+        prompts=prompting("prompted", project.suite, train=project.train_examples, task=task, count=count, budget=0),
+        render_prompt=project.render_prompt,
+        decode=project.renderer.decode,
+        template=project.renderer.fingerprint,
+        sampling=project.sampling,
+        path=run.predictions,
+        progress=lambda done, total: project.progress(stage, done, total, "external"),
+    )
+
+
+def _may_send(url: str, region: str | None, privacy: str) -> bool:
+    """Whether the privacy asked for lets rows go to a server: `local` is this machine and nothing else."""
+    local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    return local or privacy == "any" or (region is not None and privacy == f"region:{region}")
+
+
+def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
+    """The verdict under the recipe's gates."""
+    gates = project.recipe.gates
+    return decide(
+        project.suite,
+        predictions,
+        min_gain=gates.min_gain,
+        suite_size=gates.suite_size,
+        worst_slice=gates.worst_slice,
+        gates=more,
+        allow=project.allow,
+        seed=project.recipe.data.split.seed,
+    )
+
+
+def suite_gate(project: Project) -> Gate:
+    """Whether the suite can decide anything, asked before the long work rather than after it."""
+    cases, least = len(project.suite.cases), project.recipe.gates.suite_size
+    return Gate(name="suite_size", ok=cases >= least, message=f"{cases} cases, at least {least} wanted.")
+
+
+def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
+    """Fit, keep the best checkpoint's weights and the probes that prove any later form of them."""
+    if resume and run.trained.is_file():
+        return TrainResult.model_validate(read_json(run.trained))
+    base = project.fresh()
+    settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
+    validation = project.examples("validation")
+    try:
+        fitted = fit(
+            base.model,
+            project.rendered("train"),
+            project.rendered("validation"),
+            settings,
+            directory=run.path,
+            score=_scorer(project) if len(validation) > 0 else None,
+            on_event=lambda event: _tell(project, event, settings),
+            resume=resume,
+            should_stop=project.should_stop,
+        )
+    except Interrupted as stopped:
+        remedy = "Go on exactly where it stopped: tunewright run --resume (or train --resume)"
+        raise Interrupted(stopped.message, where=run.id, remedy=remedy) from None
+    with directory(run.weights) as draft:
+        fitted.model.save_pretrained(str(draft))
+        project.base.tokenizer.save_pretrained(str(draft))
+    _probe(project, run, fitted)
+    result = _result(run, fitted)
+    write_json(run.trained, result.model_dump(mode="json"))
+    return result
+
+
+def _scorer(project: Project) -> Any:
+    """Scores a model on validation cases: this chooses the checkpoint, and the suite has no part in it."""
+    spec = project.recipe.suite.model_copy(update={"source": "test", "cases": _VALIDATION_CASES, "slices": ()})
+    seed = project.recipe.data.split.seed
+    cases = make_suite(project.examples("validation"), spec, seed=seed, known=project.train_examples)
+    prompts = [project.render_prompt(c.messages, c.tools) for c in cases.cases]
+    sampling = project.sampling
+
+    def judge(model: Any) -> float:
+        outputs = project.engine(model, "in training").generate(prompts, sampling)
+        texts = [project.renderer.decode(o.output_ids) for o in outputs]
+        scores = [score(cases.primary, t, c, cases.labels) for t, c in zip(texts, cases.cases, strict=True)]
+        return sum(scores) / len(scores)
+
+    return judge
+
+
+def _tell(project: Project, event: Mapping[str, Any], settings: Settings) -> None:
+    if event["type"] != "step":
+        return
+    total, step = settings.steps or 0, event["step"]
+    left = (total - step) * event["seconds"]
+    loss = event["loss"] if isinstance(event["loss"], str) else f"{event['loss']:.2f}"
+    note = f"loss {loss}  {event['tokens_per_second']:,.0f} tok/s  {left:.0f} s left"
+    project.tell.progress("train", step, total, note)
+
+
+def _probe(project: Project, run: RunFolder, fitted: FitResult) -> None:
+    prompts = pick_probes([project.render_prompt(c.messages, c.tools) for c in project.suite.cases])
+    print_ = fingerprint(project.engine(fitted.model, "trained"), prompts, _PROBE_TOKENS)
+    write_json(run.probes, print_.model_dump(mode="json"))
+
+
+def _result(run: RunFolder, fitted: FitResult) -> TrainResult:
+    return TrainResult(
+        run=run.id,
+        steps=fitted.steps,
+        best_step=fitted.best_step,
+        loss={"train": fitted.train_loss, "validation": fitted.validation_loss},
+        validation_score=fitted.validation_score,
+        trainable_parameters=fitted.trainable_parameters,
+        tokens_per_second=round(fitted.tokens_per_second, 1),
+        peak_gb=round(fitted.peak_gb, 3),
+        seconds=round(fitted.seconds, 2),
+        paths={"run": str(run.path), "adapter": str(run.weights), "events": str(run.events)},
+    )
+
+
+def exported(project: Project, run: RunFolder, to: str) -> Artifact:
+    """Write the form `to` and put the trained model's probes to it, loaded afresh from disk."""
+    record = RunRecord.model_validate(read_json(run.record))
+    renderer = project.renderer
+    into = project.folder.artifacts / f"{run.id}-{to}"
+    facts = manifest(record, renderer.stop_ids)
+    lora = (run.weights / "adapter_config.json").is_file()
+    if to == "adapter":
+        if not lora:
+            raise RunError("all weights were tuned, so there is no adapter.", where=run.id, remedy="Use --to merged.")
+        write_adapter(run.weights, into, facts, project.base.tokenizer)
+        model = models.adapter_onto(project.fresh().model, into)
+    else:
+        write_merged(tuned_model(project, run.weights), into, facts, project.base.tokenizer, renderer.stop_ids)
+        model = models.load(str(into), device=project.device).model
+    check_manifest(into, project.base.sha256, renderer.fingerprint)
+    certificate = _certificate(project, run, into, model, to)
+    artifact = Artifact(
+        artifact=into.name,
+        path=str(into),
+        bytes=sum(f.stat().st_size for f in into.rglob("*") if f.is_file()),
+        sha256=tree_digest(into),
+        certificate=certificate,
+    )
+    write_json(project.folder.artifacts / f"{into.name}.json", artifact.model_dump(mode="json"))
+    return artifact
+
+
+def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: str) -> Certificate:
+    """Probes, and the suite's score where the trained model has one to compare with."""
+    engine = project.engine(model, identity(project.base, into))
+    base = project.engine(project.base.model, identity(project.base, None))
+    certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, base)
+    if not run.outcome.is_file():
+        return certificate
+    trained = {a["name"]: a["score"] for a in read_json(run.outcome)["arms"]}.get("tuned")
+    if trained is None:
+        return certificate
+    # The adapter's weights are the run's own, so its stored answers are these; a merged model answers anew, beside.
+    kept = run if to == "adapter" else RunFolder(into.parent / f"{into.name}.check")
+    kept.path.mkdir(exist_ok=True)
+    made = _answer(project, kept, "tuned", model, identity(project.base, into), "export")
+    scored = [p.score for p in made if p.score is not None]
+    own = sum(scored) / len(scored) if scored else None
+    return certificate.model_copy(update={"suite_score": own, "suite_score_trained": trained})
+
+
+def write_outcome(
+    project: Project, run: RunFolder, evaluation: Evaluation, predictions: Predictions, title: str
+) -> None:
+    """The outcome and its page, in the run and beside the recipe."""
+    record = RunRecord.model_validate(read_json(run.record))
+    page = evidence_page(
+        evidence_of(
+            title=title,
+            run=record,
+            parameters=project.base.parameters,
+            suite=project.suite,
+            evaluation=evaluation,
+            predictions=predictions,
+            events=read_lines(run.events) if run.events.is_file() else (),
+            dataset=project.audit.dataset,
+            facts=_facts(project, run),
+            hashes=_hashes(record, run),
+            files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
+            trials=read_json(run.trials) if run.trials.is_file() else None,
+        )
+    )
+    write_text(run.report, page)
+    write_text(project.folder.report, page)
+    # Last: with it the stage counts as done.
+    write_json(run.outcome, evaluation.model_dump(mode="json"))
+
+
+def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
+    facts = [(f"{len(project.suite.cases):,}", "paired cases")]
+    if run.trained.is_file():
+        trained = read_json(run.trained)
+        seconds, cores = trained["seconds"], project.machine_words
+        took = f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds // 60)} m {int(seconds % 60)} s"
+        size = sum(f.stat().st_size for f in run.weights.glob("*.safetensors"))
+        facts += [(took, f"training, {cores}"), (f"{size / 1e6:.1f} MB", "adapter")]
+    return facts
+
+
+def _hashes(record: RunRecord, run: RunFolder) -> dict[str, str]:
+    hashes = {"base": record.base_sha256, "data": record.dataset, "template": record.renderer}
+    files = sorted(run.weights.glob("*.safetensors")) if run.weights.is_dir() else []
+    return {**hashes, "adapter": tree_digest(files[0])} if files else hashes
+
+
+def paths(project: Project, run: RunFolder | None) -> dict[str, str | None]:
+    """Where the pieces of a run lie; None for what is not there."""
+
+    def there(path: Path | None) -> str | None:
+        return str(path) if path and path.exists() else None
+
+    artifacts = project.folder.artifacts
+    return {
+        "base": str(project.base.path) if project.base.path else project.base.name,
+        "adapter": (there(artifacts / f"{run.id}-adapter") or there(run.weights)) if run else None,
+        "merged": there(artifacts / f"{run.id}-merged") if run else None,
+        "predictions": there(run.predictions) if run else None,
+        "events": there(run.events) if run else None,
+    }
+
+
+def stored(run: RunFolder) -> Predictions:
+    """The predictions a run holds, by arm."""
+    found: Predictions = {}
+    for row in read_lines(run.predictions):
+        prediction = Prediction.model_validate(row)
+        found.setdefault(prediction.arm, []).append(prediction)
+    return found

@@ -1,0 +1,30 @@
+"""The form in which two texts are compared: what a reader would call the same text has the same form."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# The acute accent standing alone is used as an apostrophe, but NFKC would make it a space and a combining mark,
+# and marks stay: so it goes before.
+_ALONE = "´"
+_SPACES = str.maketrans(dict.fromkeys("!?…\"'’‘“”`¿¡", " "))
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐](?=[^\W\d_])")
+_POINT = re.compile(r"(?<!\d)[.,:;]|[.,:;](?!\d)")
+
+
+def normal(text: str) -> str:
+    """`text` in normal form: case, quotes, sentence marks and hyphens inside words make no difference.
+
+    NFKC, casefold; hyphens between letters, `. , : ;` unless between two digits, and quotes, question and exclamation
+    marks become spaces; runs of white space become one space; ends are stripped. Operators, signs, brackets and
+    combining marks stay. May be empty: an empty form is equal to nothing.
+    """
+    text = unicodedata.normalize("NFKC", text.replace(_ALONE, " ")).casefold()
+    text = _POINT.sub(" ", _HYPHEN.sub(" ", text)).translate(_SPACES)
+    return " ".join(text.split())
+
+
+def strict(text: str) -> str:
+    """`text` in the form for code and mathematics: NFKC, and white space as single spaces; nothing else."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())

@@ -1,0 +1,92 @@
+"""What is trained: adapters injected by PEFT, or all weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import LoraConfig, TaskType, get_peft_model
+
+from tunewright.errors import TrainingError
+from tunewright.train.settings import Settings
+
+# Names under which families keep their query, value, key and output projections; fused ones stand for their parts.
+_QUERY_VALUE = ("q_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv")
+_ATTENTION = (*_QUERY_VALUE, "k_proj", "o_proj", "out_proj")
+
+
+def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Full names of the linear layers that get an adapter.
+
+    `wanted` is a preset (`minimal`: query and value; `standard`: all of attention; `all-linear`: every linear layer
+    but the head), or last parts of layers' names. Raises `TrainingError` when a name fits nothing.
+    """
+    head = model.get_output_embeddings()
+    linear = [name for name, m in model.named_modules() if _is_linear(m) and m is not head]
+    if wanted == "all-linear":
+        chosen = linear
+    elif wanted in ("minimal", "standard"):
+        names = _QUERY_VALUE if wanted == "minimal" else _ATTENTION
+        inside = [name for name in linear if name.rsplit(".", 1)[-1] in names]
+        dense = [name for name in linear if name.endswith(("attention.dense", "self_attention.dense"))]
+        chosen = inside + (dense if wanted == "standard" else [])
+    else:
+        asked = (wanted,) if isinstance(wanted, str) else wanted
+        chosen = [name for name in linear if any(name == a or name.endswith(f".{a}") for a in asked)]
+        for one in asked:
+            if not any(name == one or name.endswith(f".{one}") for name in linear):
+                known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+                raise TrainingError(
+                    f"no linear layer of this model is called `{one}`.",
+                    where="train.target_modules",
+                    remedy=f"Name some of {known}, or use minimal, standard or all-linear.",
+                )
+    if not chosen:
+        raise TrainingError(
+            f"the preset `{wanted}` fits no layer of this model.",
+            where="train.target_modules",
+            remedy="Use all-linear, or name the layers.",
+        )
+    return tuple(chosen)
+
+
+def _is_linear(module: torch.nn.Module) -> bool:
+    return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def prepare(model: Any, settings: Settings) -> Any:
+    """`model` with what is to be trained made trainable, in float32: a PEFT model, or the model itself."""
+    if settings.method == "full":
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model.float()
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(targets(model, settings.target_modules)),
+        task_type=TaskType.CAUSAL_LM,
+        bias="none",
+    )
+    return get_peft_model(model, config)
+
+
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The trained parameters by name. Raises `TrainingError` when there are none or one is not float32."""
+    found = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not found:
+        raise TrainingError("nothing in this model is trainable.", remedy="Check train.method and target_modules.")
+    wrong = [name for name, p in found.items() if p.dtype != torch.float32]
+    if wrong:
+        raise TrainingError(f"trained weights must be float32, but {wrong[0]} is {found[wrong[0]].dtype}.")
+    return found
+
+
+def assert_alive(model: Any) -> None:
+    """Raise `TrainingError` when every adapter still multiplies by zero: such a run trained nothing."""
+    outer = [p for name, p in model.named_parameters() if "lora_B" in name]
+    if outer and not any(bool(p.detach().any()) for p in outer):
+        raise TrainingError(
+            "the adapter is still zero after training: it would change nothing.",
+            remedy="Raise the learning rate, and check that the examples have supervised tokens.",
+        )

@@ -1,0 +1,99 @@
+"""Which computation a run uses: the fastest that a probe on this very model finds equal to the plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from tunewright.errors import TunewrightError
+from tunewright.records import Rendered
+from tunewright.train.adapters import trainable
+from tunewright.train.fused import fits
+from tunewright.train.settings import Settings
+from tunewright.train.step import Computer, Layout
+
+# Float32 sums in another order differ by about 1e-6; a leak between examples by far more than this.
+_TOLERANCE = 1e-4
+_REFUSALS = (TunewrightError, RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The computation chosen, and why each faster one was not."""
+
+    computer: Computer
+    how: str
+    refused: tuple[str, ...]
+
+
+def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choice:
+    """The widest layout whose loss and gradients on a few examples equal those of one example at a time.
+
+    The probe runs in float32 on the shortest example and on the longest, twice with another ending, so that packing,
+    sharing and a sliding window all show. Dropout makes two passes differ, so it is off in the probe; with dropout
+    no prefix is shared, since a shared state would be dropped once for all its examples.
+    """
+    share = settings.share and not _drops(model)
+    probe = _probe_examples(examples)
+    model.eval()
+    want = _outcome(model, Computer(model, "float32", "alone", fused=False, share=False), probe)
+    refused = []
+    options: list[tuple[str, Layout, bool]] = [("modules", "forest", False), ("modules", "padded", False)]
+    if fits(model) and next(model.parameters()).device.type == "cpu":
+        options.insert(0, ("fused", "forest", True))
+    for kind, layout, fused in options:
+        name = f"{layout} by {kind}"
+        try:
+            computer = Computer(model, "float32", layout, fused=fused, share=share)
+            gap = _gap(_outcome(model, computer, probe), want)
+        except _REFUSALS as error:
+            refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
+            continue
+        if gap <= _TOLERANCE:
+            if settings.precision != "float32":
+                computer = Computer(model, settings.precision, layout, fused=fused, share=share)
+            return Choice(computer, name, tuple(refused))
+        refused.append(f"{name}: differs from one example at a time by {gap:.1e}")
+    return Choice(
+        Computer(model, settings.precision, "alone", fused=False, share=False), "one example at a time", tuple(refused)
+    )
+
+
+def _drops(model: Any) -> bool:
+    """True when anything in the model draws random masks in training."""
+    config = model.config
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    rates = [
+        getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout", "attn_pdrop", "resid_pdrop")
+    ]
+    return any(rate for rate in rates) or any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules())
+
+
+def _probe_examples(examples: Sequence[Rendered]) -> list[Rendered]:
+    by_length = sorted((e for e in examples if e.supervised), key=lambda example: len(example.ids))
+    shortest, longest = by_length[0], by_length[-1]
+    # Any other token will do; the one before it in the same example is surely in the vocabulary.
+    ending = longest.ids[-2] if longest.ids[-2] != longest.ids[-1] else longest.ids[0]
+    return [shortest, longest, replace(longest, ids=(*longest.ids[:-1], ending))]
+
+
+def _outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tuple[float, list[torch.Tensor]]:
+    """The loss and, per trained tensor, its gradient; the parameters' own gradients are left empty."""
+    batches = computer.lay_out(examples, 1_000_000)
+    loss = computer.accumulate(batches, sum(batch.weight for batch in batches))
+    grads = []
+    for parameter in trainable(model).values():
+        grads.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+        parameter.grad = None
+    return loss, grads
+
+
+def _gap(got: tuple[float, list[torch.Tensor]], want: tuple[float, list[torch.Tensor]]) -> float:
+    """The larger of the relative differences of loss and of all gradients together (nan counts as infinite)."""
+    apart = sum(float((a - b).double().square().sum()) for a, b in zip(got[1], want[1], strict=True)) ** 0.5
+    size = sum(float(b.double().square().sum()) for b in want[1]) ** 0.5
+    gap = max(abs(got[0] - want[0]) / max(abs(want[0]), 1e-9), apart / max(size, 1e-9))
+    return gap if gap == gap else float("inf")

@@ -1,0 +1,298 @@
+"""The loop: steps with a fixed meaning, guarded, saved and scored on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunewright.errors import Interrupted, RunError, TrainingError
+from tunewright.records import Rendered
+from tunewright.train import checkpoint as checkpoints
+from tunewright.train.adapters import assert_alive, prepare, trainable
+from tunewright.train.choice import Choice, choose
+from tunewright.train.events import Events, Listener, peak_gb
+from tunewright.train.memory import first_budget, is_out_of_memory
+from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
+from tunewright.train.settings import FitResult, Settings
+from tunewright.train.step import Batch, Computer
+
+Score = Callable[[torch.nn.Module], float]
+# Steps in a row whose numbers are not finite before the run gives up. One is skipped: a single spike can pass.
+_PATIENCE = 3
+
+
+@dataclass
+class _Run:
+    """What the steps of one run share."""
+
+    model: Any
+    train: Sequence[Rendered]
+    validation: Sequence[Rendered]
+    settings: Settings
+    folder: Path
+    events: Events
+    optimizer: torch.optim.Optimizer
+    names: list[str]
+    choice: Choice
+    budget: int
+    losses: list[float] = field(default_factory=list)
+    bad: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def computer(self) -> Computer:
+        return self.choice.computer
+
+    @property
+    def device(self) -> torch.device:
+        return self.computer.device
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return list(self.optimizer.param_groups[0]["params"])
+
+
+def fit(
+    model: Any,
+    train: Sequence[Rendered],
+    validation: Sequence[Rendered],
+    settings: Settings,
+    *,
+    directory: Path,
+    score: Score | None = None,
+    on_event: Listener | None = None,
+    resume: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Tune `model` on `train` and give the tuned model with the best checkpoint's weights.
+
+    `model` is a plain transformers causal LM; it is changed in place. `directory` receives `events.jsonl` and
+    `checkpoints/step-N/`. `score` judges the model at each checkpoint (greater is better) and chooses the best;
+    without it the validation loss does, and without validation rows the last one is taken. With `resume` the run
+    goes on from its newest checkpoint, to the same losses and weights as if it had never stopped.
+
+    Raises `Interrupted` after a saved step when `should_stop` says so; `TrainingError` when losses are not numbers,
+    nothing is trainable, nothing is supervised, or memory is out at a single example; `StorageError` when the disk
+    refuses.
+    """
+    if not any(example.supervised for example in train):
+        raise TrainingError("no training example has a supervised token.", remedy="Check the data's assistant turns.")
+    torch.manual_seed(settings.seed)
+    run = _begin(model, train, validation, settings, directory, on_event)
+    total, step = total_steps(len(train), settings), 0
+    if resume:
+        step = _resume(run)
+    run.events.tell("start", **_facts(run, total, step))
+    saves = checkpoint_steps(total, settings)
+    while step < total:
+        _step(run, step, total)
+        step += 1
+        stopping = step < total and should_stop is not None and should_stop()
+        if step in saves:
+            _checkpoint(run, step, score)
+        elif stopping:
+            _checkpoint(run, step, None, measure=False)
+        if stopping:
+            raise Interrupted(
+                f"stopped after step {step} of {total}; the state is saved.",
+                where=str(run.folder),
+                remedy="Resume to go on exactly where it stopped.",
+            )
+    return _end(run, total)
+
+
+def _begin(
+    model: Any,
+    train: Sequence[Rendered],
+    validation: Sequence[Rendered],
+    settings: Settings,
+    directory: Path,
+    on_event: Listener | None,
+) -> _Run:
+    directory.mkdir(parents=True, exist_ok=True)
+    model = prepare(model, settings)
+    named = trainable(model)
+    optimizer = torch.optim.AdamW(
+        list(named.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    return _Run(
+        model=model,
+        train=train,
+        validation=[example for example in validation if example.supervised],
+        settings=settings,
+        folder=directory,
+        events=Events(directory / "events.jsonl", on_event),
+        optimizer=optimizer,
+        names=list(named),
+        choice=choose(model, train, settings),
+        budget=first_budget(model, settings),
+    )
+
+
+def _resume(run: _Run) -> int:
+    found = checkpoints.saved(run.folder / "checkpoints")
+    if not found:
+        run.events.rewind(0)
+        return 0
+    last = found[-1]
+    if last.state["settings"] != run.settings.model_dump(mode="json") or last.state["examples"] != len(run.train):
+        raise RunError(
+            "the run was started with other settings or data, so it cannot go on with these.",
+            where=str(last.path),
+            remedy="Resume with the recipe and data of the run, or start a new run.",
+        )
+    checkpoints.restore(last, run.model, run.optimizer, run.names)
+    run.computer.refresh()
+    run.losses, run.tokens, run.seconds = last.state["losses"], last.state["tokens"], last.state["seconds"]
+    run.events.rewind(last.step)
+    return last.step
+
+
+def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
+    base = next((p for p in run.model.parameters() if not p.requires_grad), run.parameters[0])
+    return {
+        "step": step,
+        "steps": total,
+        "examples": len(run.train),
+        "validation_examples": len(run.validation),
+        "trainable_parameters": sum(p.numel() for p in run.parameters),
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "weights_dtype": str(base.dtype).removeprefix("torch."),
+        "trainable_dtype": "float32",
+        "optimizer_dtype": "float32",
+        "compute_dtype": run.settings.precision,
+        "device": run.device.type,
+        "layout": run.choice.how,
+        "refused": list(run.choice.refused),
+        "share": run.computer.share,
+        "micro_batch_tokens": run.budget,
+    }
+
+
+def _layout(run: _Run, examples: Sequence[Rendered]) -> list[Batch]:
+    size = run.settings.micro_batch_size
+    size = len(examples) if size == "auto" else size
+    return [
+        batch
+        for first in range(0, len(examples), size)
+        for batch in run.computer.lay_out(examples[first : first + size], run.budget)
+    ]
+
+
+def _step(run: _Run, step: int, total: int) -> None:
+    began = time.perf_counter()
+    examples = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
+    run.model.train()
+    loss = _gradients(run, examples, step)
+    norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, run.settings.max_grad_norm))
+    rate = learning_rate(step, total, run.settings)
+    finite = math.isfinite(loss) and math.isfinite(norm)
+    if finite:
+        run.optimizer.param_groups[0]["lr"] = rate
+        run.optimizer.step()
+        run.computer.refresh()
+    run.optimizer.zero_grad(set_to_none=True)
+    spent = time.perf_counter() - began
+    tokens = sum(len(example.ids) for example in examples)
+    run.losses.append(loss)
+    run.tokens += tokens
+    run.seconds += spent
+    run.events.tell(
+        "step",
+        step=step + 1,
+        loss=loss,
+        learning_rate=rate,
+        grad_norm=norm,
+        examples=len(examples),
+        supervised_tokens=sum(example.supervised for example in examples),
+        tokens_per_second=tokens / spent,
+        peak_gb=peak_gb(run.device),
+        seconds=spent,
+        **({} if finite else {"skipped": "the loss or its gradient is not a number"}),
+    )
+    run.bad = 0 if finite else run.bad + 1
+    if run.bad >= _PATIENCE:
+        raise TrainingError(
+            f"the loss was not a number in {_PATIENCE} steps in a row, the last of them step {step + 1}; "
+            "none of them changed the weights.",
+            where=str(run.folder),
+            remedy="Halve the learning rate, use float32, or look for a broken example in the data.",
+        )
+
+
+def _gradients(run: _Run, examples: Sequence[Rendered], step: int) -> float:
+    """The step's loss, its gradients left on the parameters; with a smaller micro-batch when memory runs out."""
+    while True:
+        batches = _layout(run, examples)
+        total = sum(batch.weight for batch in batches)
+        try:
+            return run.computer.accumulate(batches, total) if total else 0.0
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        run.optimizer.zero_grad(set_to_none=True)
+        largest = max(batch.tokens for batch in batches)
+        if all(batch.examples == 1 for batch in batches):
+            raise TrainingError(
+                f"memory is out for a single example of {largest} tokens.",
+                where=f"step {step + 1}",
+                remedy="Lower train.max_length, use a smaller base, or a machine with more memory.",
+            )
+        run.budget = largest // 2
+        run.events.tell("memory", step=step + 1, micro_batch_tokens=run.budget)
+
+
+def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True) -> None:
+    run.model.eval()
+    loss = value = None
+    if measure and run.validation:
+        loss = run.computer.mean_loss(_layout(run, run.validation))
+        value = float(score(run.model)) if score else None
+        run.events.tell("validation", step=step, loss=loss, score=value)
+    elif measure and score:
+        value = float(score(run.model))
+        run.events.tell("validation", step=step, loss=None, score=value)
+    state = {
+        "step": step,
+        "validation_loss": loss,
+        "score": value,
+        "losses": run.losses,
+        "tokens": run.tokens,
+        "seconds": run.seconds,
+        "examples": len(run.train),
+        "settings": run.settings.model_dump(mode="json"),
+    }
+    kept = checkpoints.save(run.folder / "checkpoints", run.model, run.optimizer, run.names, state)
+    run.events.tell("checkpoint", step=step, path=f"checkpoints/step-{step}", best_step=checkpoints.best(kept).step)
+
+
+def _end(run: _Run, total: int) -> FitResult:
+    kept = checkpoints.saved(run.folder / "checkpoints")
+    chosen = checkpoints.best(kept)
+    if chosen.step != kept[-1].step:
+        checkpoints.restore_weights(chosen.path, run.model)
+    assert_alive(run.model)
+    tail = run.losses[-max(1, len(run.losses) // 10) :]
+    result = FitResult(
+        model=run.model.eval(),
+        steps=total,
+        best_step=chosen.step,
+        best=chosen.path,
+        last=kept[-1].path,
+        train_loss=sum(tail) / len(tail),
+        validation_loss=chosen.validation_loss,
+        validation_score=chosen.score,
+        trainable_parameters=sum(p.numel() for p in run.parameters),
+        tokens_per_second=run.tokens / max(run.seconds, 1e-9),
+        peak_gb=peak_gb(run.device),
+        seconds=run.seconds,
+    )
+    run.events.tell("end", step=total, best_step=result.best_step, train_loss=result.train_loss)
+    return result

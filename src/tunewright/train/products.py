@@ -1,0 +1,129 @@
+"""Linear layers that read the same input, with their adapters, as one matrix product each way.
+
+With W the frozen weights stacked by rows, A and B the adapters' factors and s their scale, the matrix
+
+    M = [[W, s·B],
+         [A,   0 ]]
+
+holds everything. Forward: h = x Aᵀ, then y = [x | h] [W | s·B]ᵀ. Backward, for the gradient g of y: e = g (s·B), then
+the gradient of x is [g | e] [[W], [A]]. So an adapter adds two slim products to each wide one and no pass over the
+activations, and its sum is taken inside the product, before any rounding. The frozen weight of a norm before the
+layers is multiplied into the columns of W and A.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One layer's place in the stack: output rows, and adapter rows (None without an adapter)."""
+
+    rows: slice
+    ranks: slice | None
+    outer: torch.nn.Parameter | None
+    inner: torch.nn.Parameter | None
+    scale: float
+
+
+class Product:
+    """A stack of linear layers as one product. `refresh` must follow every change of the adapters."""
+
+    def __init__(self, layers: list[Any], dtype: torch.dtype, norm: torch.Tensor | None = None) -> None:
+        weights = [base(layer).weight.detach() for layer in layers]
+        self.inputs = weights[0].shape[1]
+        self.outputs = sum(w.shape[0] for w in weights)
+        self.parts = _parts(layers)
+        self.rank = sum(p.inner.shape[0] for p in self.parts if p.inner is not None)
+        self.norm = None if norm is None else norm.detach().float()
+        device = weights[0].device
+        self.matrix = torch.zeros(self.outputs + self.rank, self.inputs + self.rank, dtype=dtype, device=device)
+        for part, weight in zip(self.parts, weights, strict=True):
+            self.matrix[part.rows, : self.inputs] = weight if self.norm is None else weight.float() * self.norm
+        biases = [base(layer).bias for layer in layers]
+        self.bias = None
+        if any(b is not None for b in biases):
+            pieces = [
+                w.new_zeros(w.shape[0]) if b is None else b.detach() for b, w in zip(biases, weights, strict=True)
+            ]
+            self.bias = torch.cat(pieces).to(dtype)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the adapters' present values."""
+        for part in self.parts:
+            if part.inner is None or part.outer is None or part.ranks is None:
+                continue
+            below = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
+            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
+            self.matrix[below, : self.inputs] = part.inner if self.norm is None else part.inner * self.norm
+            self.matrix[part.rows, beside] = part.outer * part.scale
+
+    def room(self, rows: int) -> torch.Tensor:
+        """An input buffer [rows, inputs + rank]; the caller fills the first `inputs` columns."""
+        return self.matrix.new_empty(rows, self.inputs + self.rank)
+
+    def grad_room(self, rows: int) -> torch.Tensor:
+        """A gradient buffer [rows, outputs + rank]; the caller fills the first `outputs` columns."""
+        return self.matrix.new_empty(rows, self.outputs + self.rank)
+
+    def forward(self, buffer: torch.Tensor) -> torch.Tensor:
+        """y [rows, outputs] for the input in `buffer`, whose last columns are filled for the backward pass."""
+        if self.rank:
+            inner = self.matrix[self.outputs :, : self.inputs]
+            torch.mm(buffer[:, : self.inputs], inner.t(), out=buffer[:, self.inputs :])
+        out = torch.mm(buffer, self.matrix[: self.outputs].t())
+        return out if self.bias is None else out.add_(self.bias)
+
+    def backward(self, grad: torch.Tensor, buffer: torch.Tensor, below: bool = True) -> torch.Tensor | None:
+        """Add the adapters' gradients and give the input's (None when nothing `below` needs it)."""
+        if self.rank:
+            torch.mm(grad[:, : self.outputs], self.matrix[: self.outputs, self.inputs :], out=grad[:, self.outputs :])
+            self._adapters(grad, buffer)
+        return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
+
+    def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor) -> None:
+        inner_grads = torch.mm(grad[:, self.outputs :].t(), buffer[:, : self.inputs]).float()
+        if self.norm is not None:
+            inner_grads *= self.norm
+        for part in self.parts:
+            if part.inner is None or part.outer is None or part.ranks is None:
+                continue
+            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
+            outer_grad = torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale
+            _add_grad(part.outer, outer_grad)
+            _add_grad(part.inner, inner_grads[part.ranks])
+
+
+def base(layer: Any) -> Any:
+    """The frozen layer under an adapter, or the layer itself."""
+    return layer.base_layer if isinstance(layer, LoraLinear) else layer
+
+
+def _parts(layers: list[Any]) -> list[_Part]:
+    parts, row, rank = [], 0, 0
+    for layer in layers:
+        rows = slice(row, row + base(layer).weight.shape[0])
+        if isinstance(layer, LoraLinear):
+            (name,) = layer.active_adapters
+            inner, outer = layer.lora_A[name].weight, layer.lora_B[name].weight
+            ranks = slice(rank, rank + inner.shape[0])
+            parts.append(_Part(rows, ranks, outer, inner, float(layer.scaling[name])))
+            rank = ranks.stop
+        else:
+            parts.append(_Part(rows, None, None, None, 0.0))
+        row = rows.stop
+    return parts
+
+
+def _add_grad(parameter: torch.nn.Parameter, grad: torch.Tensor) -> None:
+    if parameter.grad is None:
+        parameter.grad = grad.contiguous()
+    else:
+        parameter.grad += grad

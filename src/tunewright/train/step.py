@@ -1,0 +1,101 @@
+"""The loss of micro-batches and its gradients: through the model's own modules, or through the fused decoder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+
+from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
+from tunewright.records import Rendered
+from tunewright.train.fused import Decoder
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+Layout = Literal["forest", "padded", "alone"]
+Batch: TypeAlias = "MicroBatch | PaddedBatch"
+
+
+class Computer:
+    """Computes `model`'s losses and gradients in one precision and one layout.
+
+    `forest` packs and shares; `padded` lays examples side by side; `alone` takes them one by one. With `fused` the
+    written-out decoder computes instead of the model's modules (forest only).
+    """
+
+    def __init__(self, model: Any, precision: str, layout: Layout, *, fused: bool, share: bool) -> None:
+        self.model, self.precision, self.layout, self.share = model, precision, layout, share
+        self.device = next(model.parameters()).device
+        self.decoder = Decoder(model, DTYPES[precision]) if fused else None
+
+    def refresh(self) -> None:
+        """To be called after every change of the trained weights."""
+        if self.decoder:
+            self.decoder.refresh()
+
+    def lay_out(self, examples: Sequence[Rendered], budget: int) -> Sequence[Batch]:
+        """`examples` in micro-batches of at most `budget` tokens."""
+        if self.layout == "forest":
+            return pack(examples, budget=budget, share=self.share)
+        return pad(examples, budget=budget if self.layout == "padded" else 1)
+
+    def accumulate(self, batches: Iterable[Batch], total: float) -> float:
+        """Add the gradients of the mean loss over `total` weight to the parameters; gives that loss."""
+        loss = 0.0
+        for given in batches:
+            batch = place(given, self.device)
+            if self.decoder and isinstance(batch, MicroBatch):
+                loss += self.decoder.loss(batch, total, backward=True)
+                continue
+            with self._attending(batch):
+                part = self._summed(batch) / total
+                part.backward()  # type: ignore[no-untyped-call]
+            loss += float(part.detach())
+        return loss
+
+    @torch.no_grad()
+    def mean_loss(self, batches: Iterable[Batch]) -> float:
+        """Loss per supervised weight over all batches, without gradients."""
+        loss = weight = 0.0
+        for given in batches:
+            batch = place(given, self.device)
+            weight += batch.weight
+            if self.decoder and isinstance(batch, MicroBatch):
+                loss += self.decoder.loss(batch, 1.0, backward=False)
+                continue
+            with self._attending(batch):
+                loss += float(self._summed(batch))
+        return loss / weight
+
+    def _attending(self, batch: Batch) -> contextlib.AbstractContextManager[None]:
+        return computing(self.model, batch) if isinstance(batch, MicroBatch) else contextlib.nullcontext()
+
+    def _summed(self, batch: Batch) -> torch.Tensor:
+        """Weighted sum of the cross-entropies of the batch's targets."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            if isinstance(batch, MicroBatch):
+                logits = self.model(
+                    input_ids=batch.ids[None],
+                    position_ids=batch.positions[None],
+                    use_cache=False,
+                    logits_to_keep=batch.states,
+                ).logits[0]
+                labels, weights = batch.labels, batch.weights
+            else:
+                logits = self.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[:, :-1]
+                wanted = batch.weights[:, 1:] > 0
+                logits, labels, weights = logits[wanted], batch.ids[:, 1:][wanted], batch.weights[:, 1:][wanted]
+        return (F.cross_entropy(logits.float(), labels, reduction="none") * weights).sum()
+
+
+def place(batch: Batch, device: torch.device) -> Batch:
+    """`batch` with its tensors on `device`."""
+    if device.type == "cpu":
+        return batch
+    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
+    return replace(batch, **moved)

@@ -1,0 +1,105 @@
+"""The same questions asked carelessly: seeded changes that leave the meaning, and what they cost."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tunewright.records import Case, Prediction, Robustness, Suite
+from tunewright.statistics import adjust, bootstrap, permutation
+
+Change = Callable[[str, random.Random], str]
+
+# The key to the right on a QWERTY keyboard (to the left at the row's end).
+_BESIDE = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuioposdfghjklkxcvbnmn", strict=True))
+
+
+def _typos(text: str, rng: random.Random) -> str:
+    """About one letter in twenty-five is swapped with the next, doubled, dropped, or hit beside."""
+    letters = list(text)
+    for place in range(len(letters) - 1):
+        if letters[place].isalpha() and rng.random() < 0.04:
+            kind = rng.randrange(4)
+            if kind == 0 and letters[place + 1].isalpha():
+                letters[place], letters[place + 1] = letters[place + 1], letters[place]
+            elif kind == 1:
+                letters[place] *= 2
+            elif kind == 2:
+                letters[place] = ""
+            else:
+                letters[place] = _BESIDE.get(letters[place].lower(), letters[place])
+    return "".join(letters)
+
+
+def _spaces(text: str, rng: random.Random) -> str:
+    """Single spaces become several, or line breaks."""
+    return re.sub(r" ", lambda _: rng.choice([" ", " ", "  ", "\n", "\t"]), text)
+
+
+def _unpunctuated(text: str, rng: random.Random) -> str:
+    """Sentence marks are left out; those between digits stay."""
+    return re.sub(r"(?<!\d)[.,!?;:]|[.,!?;:](?!\d)", "", text)
+
+
+def _greeting(text: str, rng: random.Random) -> str:
+    """A politeness and something beside the point come first."""
+    opening = rng.choice(
+        ["Hi there, hope you are well.", "Sorry to bother you again.", "It is raining here today.", "Quick one:"]
+    )
+    return f"{opening} {text}"
+
+
+CHANGES: dict[str, Change] = {
+    "typos": _typos,
+    "lower_case": lambda text, rng: text.lower(),
+    "upper_case": lambda text, rng: text.upper(),
+    "white_space": _spaces,
+    "no_punctuation": _unpunctuated,
+    "preamble": _greeting,
+}
+
+
+def perturbed(suite: Suite, change: str, *, seed: int = 0) -> Suite:
+    """The suite with its last user turn changed in each case; expected answers and scorers stay.
+
+    Raises `KeyError` for a change that does not exist.
+    """
+    alter = CHANGES[change]
+    cases = tuple(_altered(case, alter, random.Random(f"{seed}:{change}:{case.id}")) for case in suite.cases)
+    return suite.model_copy(update={"id": f"{suite.id}~{change}", "cases": cases})
+
+
+def _altered(case: Case, alter: Change, rng: random.Random) -> Case:
+    messages: list[dict[str, Any]] = [dict(m) for m in case.messages]
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            message["content"] = alter(str(message.get("content") or ""), rng)
+            break
+    return case.model_copy(update={"messages": tuple(messages)})
+
+
+def robustness(
+    plain: Sequence[Prediction], changed: dict[str, Sequence[Prediction]], *, seed: int = 0
+) -> list[Robustness]:
+    """Per change: the score with it, the paired difference with its 95 % interval, and Holm-adjusted p; worst first.
+
+    `plain` are the same arm's answers to the unchanged cases. Cases that could not be scored both ways are left out;
+    a change with none left is not listed.
+    """
+    scores = {p.case: p.score for p in plain}
+    found = []
+    for name, rows in changed.items():
+        pairs = [(p.score, scores[p.case]) for p in rows if p.score is not None and scores.get(p.case) is not None]
+        if pairs:
+            differences = [a - (b or 0.0) for a, b in pairs]
+            found.append((name, differences, sum(a for a, _ in pairs) / len(pairs)))
+    p_values = adjust([permutation(d, seed=seed) for _, d, _ in found])
+    results = []
+    for (name, differences, mean), p in zip(found, p_values, strict=True):
+        difference, low, high = bootstrap(differences, seed=seed)
+        results.append(
+            Robustness(change=name, score=mean, difference=difference, low=low, high=high, p=p, cases=len(differences))
+        )
+    return sorted(results, key=lambda r: r.difference)

@@ -1,0 +1,339 @@
+"""What the journey has at hand: the recipe, the loaded base, the audited data, the suite. Loaded once, when needed."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import psutil
+import torch
+
+from tunewright import models
+from tunewright.data import Audit, audit, fix, load
+from tunewright.data import versions as dataset_versions
+from tunewright.engine import Sampling, TorchEngine
+from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
+from tunewright.evaluate import load_suite, make_suite
+from tunewright.plan import Advice, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
+from tunewright.project import ProjectFolder, RunFolder
+from tunewright.recipe import Recipe
+from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
+from tunewright.render import Renderer
+from tunewright.store import digest, tree_digest, write_json
+
+_SAMPLE = 500
+Made = TypeVar("Made")
+_LONGEST_ANSWER = 1024
+
+
+class Teller(Protocol):
+    """Who is told how things go: a terminal, a log, or nobody."""
+
+    def stage(self, name: str) -> AbstractContextManager[list[str]]: ...
+
+    def progress(self, name: str, done: int, total: int | None, note: str = "") -> None: ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[list[str]]:
+        yield []
+
+    def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
+        pass
+
+
+@dataclass
+class Project:
+    """A recipe in its folder. `allow` passes gates by name, with the reason; `should_stop` is asked at safe places.
+
+    `bare`: there is no recipe file, only data files to be checked; with `count_tokens` off no base is needed for it.
+    """
+
+    folder: ProjectFolder
+    recipe: Recipe
+    given: dict[str, Any]
+    allow: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+    tell: Teller = field(default_factory=Silent)
+    should_stop: Callable[[], bool] = lambda: False
+    bare: bool = False
+    count_tokens: bool = True
+
+    @cached_property
+    def device(self) -> str:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def base(self) -> models.Base:
+        """The base in fp32, never changed: tuning works on a copy of its own."""
+        return self.fresh()
+
+    @property
+    def machine_words(self) -> str:
+        cores = psutil.cpu_count() or 1
+        return "one GPU" if self.device == "cuda" else f"{cores} CPU core{'s' if cores > 1 else ''}"
+
+    def fresh(self) -> models.Base:
+        """Another copy of the base."""
+        return models.load(self.recipe.model, root=self.folder.root, device=self.device)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        stops = self.base.model.generation_config.eos_token_id
+        return Renderer(self.base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit of the recipe's data; the same files and settings give the same dataset version."""
+        return _counted(self, lambda options: audit(self.recipe.data, **options))
+
+    def fixed(self, accept: Sequence[str]) -> dataset_versions.Fix:
+        """The data with fixes accepted, by the codes of findings: the version before, the one after, what differs."""
+        return _counted(self, lambda options: fix(self.recipe.data, accept, **options))
+
+    def examples(self, split: str) -> list[Example]:
+        return load(self.audit.path, split)
+
+    @cached_property
+    def train_examples(self) -> list[Example]:
+        return self.examples("train")
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The cases that decide."""
+        spec, seed = self.recipe.suite, self.recipe.data.split.seed
+        if spec.source != "test":
+            return load_suite(self.folder.root / spec.source, spec, seed=seed, known=self.train_examples)
+        leaks = [f for f in self.audit.findings if f.code == "leak_near"]
+        near = {row for leak in leaks for row in leak.evidence["test_rows"]}
+        return make_suite(self.examples("test"), spec, seed=seed, known=self.train_examples, near=near)
+
+    def rendered(self, split: str) -> list[Rendered]:
+        """The rows of a split as token ids with loss weights. The audit has set aside those that cannot be."""
+        return [self.renderer.render(e, self.recipe.train.max_length) for e in self.examples(split)]
+
+    def engine(self, model: Any, identity: str) -> TorchEngine:
+        renderer = self.renderer
+        return TorchEngine(
+            model,
+            stop_ids=renderer.stop_ids,
+            pad_id=renderer.pad_id,
+            identity=identity,
+            tokenizer=self.base.tokenizer if self.recipe.suite.json_schema else None,
+        )
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How suites are answered: greedily, as long as training answers are, held to a schema where one is named."""
+        return Sampling(max_new_tokens=self.longest_answer, schema=_schema(self))
+
+    def render_prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Prompt ids of turns as suites hold them."""
+        return self.renderer.prompt([message_of(m) for m in messages], tools)
+
+    def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
+        """Tell how far a stage is; this is also a place where it may stop."""
+        if self.should_stop():
+            raise Interrupted(
+                f"stopped in stage `{name}`; what was done is kept.", remedy="Go on with: tunewright run --resume"
+            )
+        self.tell.progress(name, done, total, note)
+
+    @cached_property
+    def precision(self) -> tuple[str, dict[str, float]]:
+        """What this machine computes this base fastest in, and the measured rates."""
+        return models.choose_precision(self.base.model, self.device)
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The training settings with nothing left open."""
+        return resolve(
+            self.recipe.train,
+            rows=self.audit.dataset.splits["train"],
+            parameters=self.base.parameters,
+            precision=self.precision[0],
+        )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What will be done, what it needs, and whether to do it at all."""
+        return _plan(self)
+
+    @cached_property
+    def longest_answer(self) -> int:
+        """Tokens an answer may have: what nearly all training answers need, and a quarter more."""
+        sample = self.train_examples[:: max(1, len(self.train_examples) // _SAMPLE)]
+        sizes = sorted(len(r.ids) - r.prompt_length for r in map(self.renderer.render, sample))
+        return min(_LONGEST_ANSWER, math.ceil(1.25 * sizes[int(0.99 * (len(sizes) - 1))]) + 4)
+
+
+def _schema(project: Project) -> str | None:
+    """The JSON schema of the recipe, as text in one form."""
+    name = project.recipe.suite.json_schema
+    if name is None:
+        return None
+    path = project.folder.root / name
+    try:
+        return json.dumps(json.loads(path.read_text(encoding="utf-8")), sort_keys=False)
+    except FileNotFoundError:
+        raise RecipeError("there is no such file.", where=f"suite.json_schema: {name}") from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"cannot be read as JSON: {error}", where=f"suite.json_schema: {name}") from None
+
+
+def message_of(turn: Mapping[str, Any]) -> Message:
+    """A turn in OpenAI's shape as a record."""
+    calls = tuple(c.get("function", c) for c in turn.get("tool_calls") or ())
+    return Message(str(turn["role"]), str(turn.get("content") or ""), calls)
+
+
+def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
+    """What `make` makes with the options of an audit, tokens counted by the project's renderer."""
+    refused: list[RenderError] = []
+
+    def tokens(example: Example) -> TokenFacts:
+        try:
+            return project.renderer.facts(example, project.recipe.train.max_length)
+        except RenderError as error:
+            refused.append(error)
+            return TokenFacts(0, 0)
+
+    try:
+        return make(
+            {
+                "root": project.folder.root,
+                "store": project.folder.store,
+                "tokens": tokens if project.count_tokens else None,
+                "gates": project.recipe.gates,
+                "allow": project.allow,
+                "use": project.recipe.use,
+                "progress": lambda _name, done, total: project.progress("data", done, total, "rows read"),
+            }
+        )
+    except DataError as error:
+        if refused:  # the data may be fine and the template not
+            raise refused[0] from error
+        raise
+
+
+def _plan(project: Project) -> Plan:
+    splits, config = project.audit.dataset.splits, project.base.model.config.get_text_config()
+    sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
+    sizes = [len(project.renderer.render(e, project.recipe.train.max_length).ids) for e in sample]
+    facts = DataFacts(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        mean_tokens=sum(sizes) / len(sizes),
+        longest=max(sizes),
+        suite_cases=len(project.suite.cases),
+    )
+    trainable = adapter_size(project.base.model, project.recipe.train.rank)
+    model = ModelFacts(
+        name=project.base.name,
+        parameters=project.base.parameters,
+        trainable=trainable,
+        hidden=config.hidden_size,
+        layers=config.num_hidden_layers,
+        intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        vocabulary=config.vocab_size,
+    )
+    machine = Machine(
+        device=project.device,
+        cores=psutil.cpu_count(logical=False) or 1,
+        memory_gb=psutil.virtual_memory().available / 1e9,
+        rates=project.precision[1],
+    )
+    ledger = project.audit.dataset.ledger
+
+    def advice(fits: bool) -> Advice:
+        return advise(
+            task=project.recipe.task,
+            shape=project.audit.dataset.sources[0].shape,
+            train_rows=facts.train,
+            suite_cases=facts.suite_cases,
+            least_cases=project.recipe.gates.suite_size,
+            fits=fits,
+            bad_share=1 - ledger.used / max(1, ledger.read),
+            privacy=project.recipe.privacy if "privacy" in project.given else None,
+        )
+
+    return make_plan(project.resolved, facts, model, machine, advice)
+
+
+def adapter_size(model: Any, rank: int) -> int:
+    """Weights of a LoRA of `rank` on every linear layer but the head."""
+    head = model.get_output_embeddings()
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+    return sum(rank * (m.in_features + m.out_features) for m in linear)
+
+
+def begin_run(project: Project) -> RunFolder:
+    """A new run with its record: what was asked, what it resolved to, and everything needed to do it again."""
+    folder = project.folder.new_run()
+    record = RunRecord(
+        id=folder.id,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        recipe=project.given,
+        resolved=project.resolved,
+        dataset=project.audit.dataset.id,
+        base=project.base.name,
+        base_sha256=project.base.sha256,
+        renderer=project.renderer.fingerprint,
+        versions=versions(),
+    )
+    write_json(folder.record, record.model_dump(mode="json"))
+    return folder
+
+
+def versions() -> dict[str, str]:
+    """What the figures depend on besides the recipe."""
+    names = ("tunewright", "torch", "transformers", "peft", "tokenizers")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def identity(base: models.Base, weights: Path | None) -> str:
+    """What a cache of answers is keyed by: the base's weights and, when tuned, the tuned ones' (K15)."""
+    files = sorted(weights.glob("*.safetensors")) if weights else []
+    return digest(base.sha256, *(tree_digest(f) for f in files))[:32]
+
+
+def tuned_model(project: Project, weights: Path) -> Any:
+    """The model tuned in a run, loaded from disk: base and adapter, or the whole model after full tuning."""
+    if (weights / "adapter_config.json").is_file():
+        return models.adapter_onto(project.fresh().model, weights)
+    return models.load(str(weights), device=project.device).model
+
+
+def with_strict(project: Project, gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """`gates`, with allowances on record, and under `--strict` one more: no finding of severity error."""
+    made = [allowed(gate, project.allow) for gate in gates]
+    if project.strict:
+        errors = [f.code for f in project.audit.findings if f.severity == "error"]
+        said = f"findings of severity error: {', '.join(errors)}." if errors else "no finding of severity error."
+        made.append(allowed(Gate(name="strict", ok=not errors, message=said), project.allow))
+    return tuple(made)
+
+
+def allowed(gate: Gate, allow: Mapping[str, str]) -> Gate:
+    """`gate` with the reason it may be passed for, when it says no and one was given."""
+    if gate.ok is False and gate.name in allow:
+        return gate.model_copy(update={"allowed_because": allow[gate.name]})
+    return gate
+
+
+def blocks(gates: Sequence[Gate]) -> bool:
+    """Whether one of them says no and nobody allowed it."""
+    return any(g.ok is False and not g.allowed_because for g in gates)

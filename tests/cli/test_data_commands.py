@@ -1,0 +1,50 @@
+"""`data fix|log|diff|card|convert`: what they write, what they say, and how they refuse."""
+
+import json
+
+TURNS = [{"role": "user", "content": "Write to ann@x.org"}, {"role": "assistant", "content": "Done"}]
+
+
+def test_fix_is_kept_in_the_recipe_when_asked(cli, project, tmp_path):
+    folder = project()
+    data = tmp_path / "rows.jsonl"
+    data.write_text(data.read_text() + json.dumps({"messages": TURNS}) + "\n")
+    before = (folder / "tunewright.yaml").read_text()
+    tried = cli("data", "fix", folder, "--accept", "pii", "--json")
+    assert tried.code == 0 and tried.document["diff"]["counts"]["changed"] == 1
+    assert (folder / "tunewright.yaml").read_text() == before
+    kept = cli("data", "fix", folder, "--accept", "pii", "--keep")
+    assert kept.code == 0 and "1 changed" in kept.out
+    assert "  accept: [pii]" in (folder / "tunewright.yaml").read_text()
+    again = cli("data", "fix", folder, "--accept", "pii", "--keep")
+    assert again.code == 0 and (folder / "tunewright.yaml").read_text().count("accept:") == 1
+
+    listed = cli("data", "log", "--project", folder, "--json").document["versions"]
+    assert listed[-1]["parent"] == listed[0]["id"]
+    assert cli("data", "diff", listed[0]["id"][:6], listed[-1]["id"], "--project", folder).out.startswith("0 added")
+    assert listed[-1]["id"] in cli("data", "card", "--project", folder).out
+    assert cli("data", "card", "nope", "--project", folder).code == 2
+
+
+def test_mistakes(cli, project, tmp_path):
+    folder = project()
+    for arguments, says in (
+        (("fix", folder), "--accept"),
+        (("fix", folder, "--accept", "too_few"), "has no fix"),
+        (("card", "--project", folder), "no dataset version"),
+        (("convert", tmp_path / "no.jsonl", "--to", "openai", "--out", tmp_path / "o"), "no such file"),
+    ):
+        ran = cli("data", *arguments)
+        assert ran.code == 2 and says in ran.err, (arguments, ran.err)
+
+
+def test_convert_leaves_faulty_rows_out_and_names_them(cli, tmp_path):
+    rows = [json.dumps({"prompt": f"q{i}", "completion": f"a{i}"}) for i in range(12)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows, '{"prompt": "x"}']) + "\n")
+    ran = cli("data", "convert", tmp_path / "a.jsonl", "--to", "openai", "--out", tmp_path / "o.jsonl", "--json")
+    assert ran.document["rows"] == 12 and ran.document["left_out"] == [
+        {"row": "a.jsonl:13", "reason": "no `completion`"}
+    ]
+    assert json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])["messages"][0]["content"] == "q0"
+    refused = cli("data", "convert", tmp_path / "a.jsonl", "--to", "xml", "--out", tmp_path / "x.jsonl")
+    assert refused.code == 2 and not (tmp_path / "x.jsonl").exists()

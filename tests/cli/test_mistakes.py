@@ -1,0 +1,146 @@
+"""A person's mistake is answered with what, where and the remedy; exit code 2; no traceback, nothing half-written."""
+
+import json
+
+import pytest
+
+from tests.command_line import colours
+
+
+def wrong(ran, *words):
+    assert ran.code == 2, (ran.out, ran.err)
+    assert "Traceback" not in ran.err
+    for word in words:
+        assert word in ran.err, ran.err
+
+
+def test_missing_file(cli, tmp_path):
+    wrong(cli("init", tmp_path / "p", "--data", tmp_path / "no.jsonl"), "no.jsonl")
+    assert not (tmp_path / "p").exists()
+
+
+def test_empty_file(cli, tmp_path):
+    (tmp_path / "e.jsonl").write_text("")
+    wrong(cli("init", tmp_path / "p", "--data", tmp_path / "e.jsonl"), "e.jsonl", "empty")
+    assert not (tmp_path / "p").exists()
+
+
+def test_no_recognisable_shape(cli, rows, tmp_path):
+    data = rows([{"a": 1, "b": {"c": 2}}] * 5)
+    wrong(cli("init", tmp_path / "p", "--data", data), "rows.jsonl")
+    assert not (tmp_path / "p").exists()
+
+
+def test_two_readings_fit(cli, tmp_path):
+    lines = [f"{'yes' if i % 2 else 'no'},{'left' if i % 3 else 'right'}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("v1,v2\n" + "\n".join(lines) + "\n")
+    wrong(cli("init", tmp_path / "p", "--data", tmp_path / "t.csv"), "--input", "--output")
+
+
+def test_a_misspelt_setting_has_its_line_and_the_one_meant(cli, project):
+    folder = project()
+    recipe = folder / "tunewright.yaml"
+    recipe.write_text(recipe.read_text() + "gates:\n  min_gian: 0.1\n")
+    wrong(cli("check", folder), "tunewright.yaml:7", "Did you mean `min_gain`?", "^^^^^^^^")
+    assert not (folder / ".tunewright").exists()
+
+
+@pytest.mark.parametrize("wrongly", ["rank: -1", "rank: many", "learning_rate: -2e-4", "method: lorra"])
+def test_a_value_that_cannot_be(cli, project, wrongly):
+    folder = project()
+    wrong(cli("check", folder, "--set", "train." + wrongly.replace(": ", "=")), "train.")
+
+
+def test_unknown_flag_and_command(cli):
+    wrong(cli("check", "--fast"), "--fast")
+    wrong(cli("chekc"), "chekc")
+
+
+def test_no_recipe(cli, tmp_path):
+    wrong(cli("run", tmp_path), "tunewright init")
+
+
+def test_a_folder_that_is_not_a_model(cli, project, tmp_path):
+    (tmp_path / "notamodel").mkdir()
+    wrong(cli("check", project(), "--set", f"model={tmp_path / 'notamodel'}"), "not a model")
+
+
+def test_pickled_weights_are_not_loaded(cli, project, tmp_path):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    wrong(cli("check", project(), "--set", f"model={folder}"), "safetensors")
+
+
+def test_allow_needs_a_reason(cli, project):
+    wrong(cli("check", project(), "--allow", "bad_rows"), "--because")
+
+
+def test_a_run_that_does_not_exist(cli, project):
+    wrong(cli("evaluate", "nosuch", "--project", project()), "nosuch")
+
+
+def test_an_error_is_one_json_document(cli, tmp_path):
+    ran = cli("run", tmp_path, "--json")
+    assert ran.code == 2
+    assert set(ran.document["error"]) == {"type", "message", "where", "remedy"}
+
+
+def test_bad_rows_are_findings_not_failures(cli, project):
+    good = colours(80)
+    broken = [
+        '{"messages": [{"role": "user", "content"',
+        {"messages": [{"role": "user", "content": "no answer"}]},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": ""}]},
+        {"messages": [{"role": "wizard", "content": "q"}, {"role": "assistant", "content": "a"}]},
+    ]
+    folder = project(good[:40] + broken + good[40:])
+    ran = cli("check", folder, "--json")
+    found = ran.document
+    assert ran.code == 0
+    assert found["ledger"]["read"] == 84
+    ledger = found["ledger"]
+    assert ledger["read"] == ledger["kept"] + ledger["changed"] + sum(ledger["set_aside"].values())
+    assert sum(ledger["set_aside"].values()) == 4
+    assert any("rows.jsonl:41" in f["rows"] for f in found["findings"])
+
+
+def test_too_many_bad_rows_is_a_no_that_can_be_passed_on_the_record(cli, project):
+    folder = project(colours(80) + ["{broken"] * 20)
+    ran = cli("check", folder, "--json")
+    gate = next(g for g in ran.document["gates"] if g["name"] == "bad_rows")
+    assert ran.code == 3
+    assert gate["ok"] is False
+    again = cli("check", folder, "--allow", "bad_rows", "--because", "a test of the gate", "--json")
+    gate = next(g for g in again.document["gates"] if g["name"] == "bad_rows")
+    assert again.code == 0
+    assert gate["allowed_because"] == "a test of the gate"
+
+
+def test_a_small_suite_is_a_no_before_anything_is_trained(cli, project):
+    folder = project(colours(40))
+    ran = cli("run", folder, "--json")
+    assert ran.code == 3
+    assert ran.document["verdict"] is None
+    assert next(g for g in ran.document["gates"] if g["name"] == "suite_size")["ok"] is False
+    assert not (folder / ".tunewright" / "runs").exists()
+
+
+def test_a_small_suite_can_be_passed_on_the_record(cli, project):
+    folder = project(colours(40), recipe="arms: [base, tuned]\n")
+    ran = cli("run", folder, "--json", "--allow", "suite_size", "--because", "a first look")
+    gate = next(g for g in ran.document["gates"] if g["name"] == "suite_size")
+    assert gate["ok"] is False
+    assert gate["allowed_because"] == "a first look"
+    assert [a["name"] for a in ran.document["arms"]] == ["base", "tuned"]
+
+
+def test_text_that_is_not_utf8_is_repaired_or_set_aside_and_counted(cli, project):
+    folder = project()
+    data = folder.parent / "rows.jsonl"
+    row = json.dumps(colours(1)[0], ensure_ascii=False).replace("colour is", "colour é is").encode("latin-1")
+    data.write_bytes(data.read_bytes() + row + b"\n")
+    ran = cli("check", folder, "--json")
+    assert ran.code == 0
+    assert any(f["code"] == "encoding" for f in ran.document["findings"])

@@ -1,0 +1,28 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.command_line"]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data sets kept beside the repository; tests that want them skip where they are not."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real data sets are not beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seedling_renderer() -> object:
+    """The embedded base's renderer."""
+    from tunewright import models
+    from tunewright.render import Renderer
+
+    base = models.load("seedling")
+    return Renderer(base.tokenizer, base.model.generation_config.eos_token_id)

@@ -1,0 +1,85 @@
+"""Splits: by content and seed, whole clusters, labels in proportion, small sets with enough cases."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tunewright.data import load
+from tunewright.data.split import counts
+
+from .helpers import jsonl, pairs, run
+
+
+def where(path: Path) -> dict[str, str]:
+    """Split by question."""
+    return {e.messages[0].content: s for s in ("train", "validation", "test") for e in load(path, s)}
+
+
+def test_order_of_rows_and_files_makes_no_difference(tmp_path: Path) -> None:
+    rows = pairs(400)
+    jsonl(tmp_path / "train.jsonl", rows)
+    first = where(run(tmp_path).path)
+    random.Random(1).shuffle(rows)
+    jsonl(tmp_path / "a.jsonl", rows[:150])
+    jsonl(tmp_path / "b.jsonl", rows[150:])
+    assert where(run(tmp_path, ["b.jsonl", "a.jsonl"]).path) == first
+    other = where(run(tmp_path, split={"seed": 5}).path)
+    assert other != first
+    assert Counter(other.values()) == Counter(first.values()) == {"train": 320, "validation": 40, "test": 40}
+
+
+def test_labels_keep_their_shares_and_every_tested_label_is_taught(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"{label} case {i}", "label": label}
+        for label, n in (("a", 300), ("b", 90), ("c", 8), ("d", 1))
+        for i in range(n)
+    ]
+    jsonl(tmp_path / "train.jsonl", rows)
+    path = run(tmp_path).path
+    by = {s: Counter(e.label for e in load(path, s)) for s in ("train", "validation", "test")}
+    assert abs(by["test"]["a"] - 30) <= 1 and abs(by["test"]["b"] - 9) <= 1
+    assert all(by["train"][label] for label in "abcd")
+
+
+def test_rows_of_a_group_stay_together(tmp_path: Path) -> None:
+    rows = [{**p, "customer": i // 7} for i, p in enumerate(pairs(350))]
+    jsonl(tmp_path / "train.jsonl", rows)
+    path = run(tmp_path, split={"group": "customer"}).path
+    seen: dict[str, set[str]] = {}
+    for s in ("train", "validation", "test"):
+        for e in load(path, s):
+            assert e.group is not None
+            seen.setdefault(e.group, set()).add(s)
+    assert len(seen) == 50
+    assert all(len(splits) == 1 for splits in seen.values())
+
+
+def test_small_sets_keep_thirty_cases_where_they_can() -> None:
+    assert counts(10_000, (0.1, 0.1)) == (1000, 1000)
+    assert counts(250, (0.1, 0.1)) == (30, 25)
+    assert counts(90, (0.1, 0.1)) == (30, 9)
+    assert counts(30, (0.1, 0.1)) == (10, 3)
+    assert counts(2, (0.1, 0.1)) == (0, 0)
+    assert counts(1000, (0.0, 0.2)) == (0, 200)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3), st.sampled_from("abc")), min_size=3, max_size=80),
+    st.integers(0, 3),
+)
+def test_a_question_lies_in_one_split_only(tmp_path: Path, rows: list[tuple[int, int, str]], seed: int) -> None:
+    jsonl(tmp_path / "train.jsonl", [{"prompt": f"Question {q}{'!' * m}", "completion": a} for q, m, a in rows])
+    result = run(tmp_path, split={"seed": seed})
+    seen: dict[str, set[str]] = {}
+    for s in ("train", "validation", "test"):
+        for e in load(result.path, s):
+            seen.setdefault(e.messages[0].content.rstrip("!"), set()).add(s)
+    assert all(len(splits) == 1 for splits in seen.values())
+    assert sum(result.dataset.splits.values()) == result.dataset.ledger.used
+    assert result.dataset.splits["train"] > 0

@@ -1,0 +1,124 @@
+"""An OpenAI-compatible server of our own: what is sent, what is tried again, what is counted."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tunewright.engine import Endpoint, Sampling
+from tunewright.errors import EndpointError
+
+
+@pytest.fixture
+def server():
+    """A server that plays a script: each entry is a status and a body, the last one stays."""
+    state = {"script": [], "asked": [], "headers": [], "busy": 0, "most": 0}
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                state["asked"].append(body)
+                state["headers"].append((self.path, self.headers.get("Authorization")))
+                state["busy"] += 1
+                state["most"] = max(state["most"], state["busy"])
+                script = state["script"]
+                status, answer = script.pop(0) if len(script) > 1 else script[0]
+            if callable(answer):
+                answer = answer(body)
+            with lock:
+                state["busy"] -= 1
+            raw = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *unused):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    state["url"] = f"http://127.0.0.1:{http.server_port}/v1"
+    yield state
+    http.shutdown()
+    http.server_close()
+
+
+def echo(body):
+    return {
+        "choices": [{"message": {"content": body["messages"][-1]["content"].upper()}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+    }
+
+
+def ask(texts):
+    return [[{"role": "user", "content": t}] for t in texts]
+
+
+def endpoint(server, **more):
+    waits = []
+    made = Endpoint(server["url"], "m", key="secret", pause=waits.append, **more)
+    return made, waits
+
+
+def test_answers_come_in_order_with_tokens_and_cost(server):
+    server["script"] = [(200, echo)]
+    one, _ = endpoint(server, prices=(2.0, 8.0))
+    told = []
+    replies = one.chat(ask([f"q{i}" for i in range(20)]), Sampling(max_new_tokens=7), told.append)
+    assert [r.text for r in replies] == [f"Q{i}" for i in range(20)]
+    assert sum(told) == 20
+    assert one.cost(replies[0]) == pytest.approx((10 * 2 + 5 * 8) / 1e6)
+    assert Endpoint(server["url"], "m").cost(replies[0]) is None
+    assert server["asked"][0] | {"messages": 0} == {"model": "m", "messages": 0, "max_tokens": 7, "temperature": 0.0}
+    assert server["headers"][0] == ("/v1/chat/completions", "Bearer secret")
+
+
+def test_passing_trouble_is_tried_again_and_lasting_trouble_is_told(server):
+    server["script"] = [(503, {}), (429, {}), (200, echo)]
+    one, waits = endpoint(server)
+    assert one.chat(ask(["a"]), Sampling())[0].text == "A"
+    assert len(waits) == 2 and waits[1] > waits[0]
+    server["script"] = [(500, {"error": "broken"})]
+    one, waits = endpoint(server, retries=2)
+    with pytest.raises(EndpointError, match=r"500.*broken"):
+        one.chat(ask(["a"]), Sampling())
+    assert len(waits) == 2
+
+
+def test_a_wrong_key_is_not_tried_again_nor_shown(server):
+    server["script"] = [(401, {"error": "no"})]
+    one, waits = endpoint(server)
+    with pytest.raises(EndpointError) as caught:
+        one.chat(ask(["a"]), Sampling())
+    assert waits == [] and "secret" not in str(caught.value) and "key" in caught.value.remedy
+
+
+def test_what_is_no_completion_and_what_does_not_answer(server):
+    server["script"] = [(200, {"hello": 1})]
+    with pytest.raises(EndpointError, match="no chat completion"):
+        endpoint(server)[0].chat(ask(["a"]), Sampling())
+    gone = Endpoint("http://127.0.0.1:9/v1", "m", retries=1, pause=lambda s: None)
+    with pytest.raises(EndpointError, match="does not answer"):
+        gone.chat(ask(["a"]), Sampling())
+
+
+def test_tool_calls_come_as_suites_write_them(server):
+    call = {"function": {"name": "f", "arguments": '{"x": 1}'}}
+    server["script"] = [
+        (200, {"choices": [{"message": {"content": None, "tool_calls": [call]}, "finish_reason": "x"}]})
+    ]
+    tools = [[{"name": "f", "parameters": {}}]]
+    reply = endpoint(server)[0].chat(ask(["a"]), Sampling(temperature=1.0, seed=3), tools=tools)[0]
+    assert reply.text == '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>'
+    assert server["asked"][0]["tools"][0]["type"] == "function" and server["asked"][0]["seed"] == 3
+
+
+def test_a_redirect_is_not_followed(server):
+    server["script"] = [(302, {})]
+    with pytest.raises(EndpointError, match="302"):
+        endpoint(server)[0].chat(ask(["a"]), Sampling())
+    assert len(server["asked"]) == 1

@@ -1,0 +1,28 @@
+"""The written-out attention equals the kernel's, block by block, with masks and causality."""
+
+import pytest
+import torch
+
+from tunewright.engine import forest
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("most", [1, 200, 1 << 28])
+def test_plain_attention_is_the_kernels(monkeypatch, causal, masked, most):
+    monkeypatch.setattr(forest, "MOST_SCORES", most)
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 9, 8) for _ in range(3))
+    mask = torch.zeros(2, 1, 9, 9).masked_fill_(torch.rand(2, 1, 9, 9) < 0.3, float("-inf")) if masked else None
+    if mask is not None:
+        mask[..., 0] = 0
+    bias = torch.zeros(2, 3, 9, 9) if mask is None else mask.expand(2, 3, 9, 9).clone()
+    if causal:
+        bias = bias.masked_fill(torch.ones(9, 9, dtype=torch.bool).triu(1), float("-inf"))
+    scores = query @ key.transpose(-1, -2) * 0.3 + bias
+    out, lse = forest._attend_plainly(query, key, value, 0.3, mask, causal)
+    assert torch.allclose(out, scores.softmax(-1) @ value, atol=1e-5)
+    assert torch.allclose(lse, scores.logsumexp(-1), atol=1e-5)
+    if not (causal and masked):  # the kernel takes one or the other
+        kernel = forest._attend(query, key, value, 0.3, None if mask is None else mask.expand(2, 3, 9, 9), causal)
+        assert torch.allclose(kernel[0], out, atol=1e-5) and torch.allclose(kernel[1], lse, atol=1e-5)

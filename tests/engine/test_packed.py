@@ -1,0 +1,75 @@
+"""Reordered weights: the same numbers to rounding, LoRA folded in, and nothing left behind."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tunewright.engine import Sampling, TorchEngine
+from tunewright.engine.packed import faster, packed
+
+
+def tuned(**lora):
+    torch.manual_seed(0)
+    base = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2,
+        )
+    )  # fmt: skip
+    model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", **lora))
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(p, std=0.3)
+    return model.eval()
+
+
+@pytest.mark.parametrize("lora", [{}, {"use_rslora": True}, {"use_dora": True}, {"lora_bias": True}])
+def test_packed_gives_the_models_own_logits(lora):
+    model = tuned(**lora)
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        theirs = model(ids).logits
+        with model.disable_adapter():
+            base = model(ids).logits
+        with packed(model):
+            ours = model(ids).logits
+        assert torch.equal(model(ids).logits, theirs)
+    assert (ours - theirs).abs().max() < 1e-4
+    assert (base - theirs).abs().max() > 0.1
+    assert not any("forward" in vars(m) for m in model.modules())
+
+
+def test_packed_sees_weights_as_they_are_now():
+    model = tuned()
+    ids = torch.arange(3, 20)[None]
+    engine = TorchEngine(model, stop_ids=frozenset(), pad_id=0, identity="x")
+    engine._packs = True
+    before = engine.logprobs([ids[0].tolist()], [1])
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_B" in name:
+                p.data.mul_(-1)
+    after = engine.logprobs([ids[0].tolist()], [1])
+    assert before != after
+    direct = model(ids).logits[0].log_softmax(-1)[:-1].gather(-1, ids[0, 1:, None])[:, 0].tolist()
+    assert after[0] == pytest.approx(direct, abs=1e-4)
+
+
+def test_a_disabled_adapter_stays_disabled():
+    model = tuned()
+    ids = torch.arange(3, 20)[None]
+    with torch.inference_mode(), model.disable_adapter():
+        theirs = model(ids).logits
+        with packed(model):
+            assert (model(ids).logits - theirs).abs().max() < 1e-4
+
+
+def test_packing_is_probed_and_changes_no_greedy_token():
+    model = tuned()
+    assert faster(model) in (True, False)
+    engines = [TorchEngine(model, stop_ids=frozenset(), pad_id=0, identity="x") for _ in range(2)]
+    engines[0]._packs, engines[1]._packs = True, False
+    prompts = [[3 + i, 9, 12 + i] for i in range(8)]
+    one, two = (e.generate(prompts, Sampling(max_new_tokens=8)) for e in engines)
+    assert [g.output_ids for g in one] == [g.output_ids for g in two]

@@ -1,0 +1,178 @@
+import json
+
+import pytest
+
+from tunewright.engine import Sampling
+from tunewright.engine.endpoint import Reply
+from tunewright.errors import DataError, RecipeError
+from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm
+from tunewright.evaluate.arms import read_predictions, run_endpoint
+from tunewright.recipe import SuiteSpec
+from tunewright.records import Case, Example, Message
+
+from .conftest import FakeEngine, decode, example, render
+
+
+def arm(name, suite, engine, path, prompts=None, **more):
+    settings = {
+        "prompts": prompts or (lambda case: case.messages),
+        "render_prompt": render,
+        "decode": decode,
+        "template": "t1",
+        "sampling": Sampling(max_new_tokens=64),
+        "path": path,
+    }
+    return run_arm(name, suite, engine, **{**settings, **more})
+
+
+def gold(suite):
+    """An engine's answer that is always right."""
+    by_text = {c.messages[-1]["content"]: c.expected for c in suite.cases}
+    return lambda prompt: next(answer for text, answer in by_text.items() if text + "\n" in prompt)
+
+
+def test_predictions_are_kept_as_contracted(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    told = []
+    path = tmp_path / "predictions.jsonl"
+    found = arm("base", suite, FakeEngine(gold(suite)), path, progress=lambda d, t: told.append((d, t)))
+    assert [p.score for p in found] == [1.0] * 40
+    assert told[-1] == (40, 40)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(rows) == 40
+    assert {"case", "arm", "prompt_ids", "output_ids", "text", "score", "seconds"} <= rows[0].keys()
+    assert rows[0]["output_ids"][-1] == 3 and "\x03" not in rows[0]["text"]
+
+
+def test_a_stopped_arm_goes_on_where_it_was_and_a_changed_one_starts_anew(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    path = tmp_path / "predictions.jsonl"
+    first = FakeEngine(gold(suite))
+    arm("base", suite, first, path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:25]) + lines[25][:30])  # stopped in the middle of a line
+    again = FakeEngine(gold(suite))
+    found = arm("base", suite, again, path)
+    assert len(again.asked) == 15
+    assert len(read_predictions(path)) == len(found) == 40
+    other = FakeEngine(lambda prompt: "other", identity="fake+adapter")
+    arm("base", suite, other, path)
+    assert len(other.asked) == 40
+    assert len(read_predictions(path)) == 40
+
+
+def test_rescoring_generates_nothing(tickets, tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    suite = make_suite(tickets, SuiteSpec(scorers=("exact",)), seed=0)
+    arm("base", suite, FakeEngine(lambda prompt: "Billing"), path)
+    silent = FakeEngine(lambda prompt: "never asked")
+    looser = make_suite(tickets, SuiteSpec(scorers=("normalised", "exact")), seed=0)
+    found = arm("base", looser, silent, path)
+    assert silent.asked == []
+    assert sum(p.score for p in found) == 10
+    assert {p.scores["exact"] for p in found} == {0.0}
+
+
+def test_prompted_adds_the_task_and_the_form_of_the_answer(tickets):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    prompts = prompting("prompted", suite, train=tickets, task="Route a ticket", count=lambda m, t: 0, budget=1)
+    messages = prompts(suite.cases[0])
+    assert messages[0]["role"] == "system"
+    assert "Route a ticket." in messages[0]["content"] and "billing, delivery, other, refund" in messages[0]["content"]
+    assert messages[1:] == suite.cases[0].messages
+    with_system = Case(id="x", messages=({"role": "system", "content": "Be brief."}, *messages[1:]), expected="")
+    joined = prompts(with_system)
+    assert joined[0]["content"].startswith("Be brief.\n\nRoute a ticket.") and len(joined) == 2
+
+
+def test_prompted_describes_json_from_training_rows():
+    rows = [example(f"q{i}", json.dumps({"kind": "ab"[i % 2], "id": i}), f"r:{i}") for i in range(30)]
+    suite = make_suite(rows, SuiteSpec(), seed=0)
+    prompts = prompting("prompted", suite, train=rows, task=None, count=lambda m, t: 0, budget=1)
+    assert '"kind" ("a" or "b"), "id"' in prompts(suite.cases[0])[0]["content"]
+
+
+def test_few_shot_shows_the_nearest_training_rows_within_the_budget(tickets):
+    suite = make_suite(tickets[:8], SuiteSpec(scorers=("exact",)), seed=0)
+    train = [
+        Example((Message("system", "S"), Message("user", f"{w} question"), Message("assistant", w)), row=f"x:{w}")
+        for w in ("zebra", "violin", "refund", "ocean")
+    ]
+    count = lambda messages, tools: 10 * len(messages)  # noqa: E731
+    case = Case(
+        id="c", messages=({"role": "system", "content": "S"}, {"role": "user", "content": "a refund?"}), expected=""
+    )
+    two = prompting("few_shot", suite, train=train, task=None, count=count, budget=60, shots=3)(case)
+    assert [m["role"] for m in two] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert two[3]["content"] == "refund question"  # the most alike stands next to the question
+    none = prompting("few_shot", suite, train=train, task=None, count=count, budget=5, shots=3)(case)
+    assert none == case.messages
+    assert prompting("few_shot", suite, train=[], task=None, count=count, budget=99)(case) == case.messages
+
+
+def test_an_unknown_arm_is_refused(tickets):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    with pytest.raises(RecipeError, match="oracle"):
+        prompting("oracle", suite, train=[], task=None, count=lambda m, t: 0, budget=1)
+
+
+def test_the_classifier_answers_labels_and_nothing_else(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    path = tmp_path / "predictions.jsonl"
+    found = classify(suite, tickets, path=path)
+    assert [p.score for p in found] == [1.0] * 40
+    assert {p.arm for p in read_predictions(path)} == {"classifier"}
+    prose = [example(f"q{i}", f"a long and open answer number {i}", f"r:{i}") for i in range(9)]
+    assert classify(make_suite(prose, SuiteSpec(), seed=0), prose, path=path) is None
+
+
+def test_rag_adds_the_nearest_passages_and_says_how_often_they_hold_the_answer(tickets, tmp_path):
+    (tmp_path / "returns.md").write_text("Parcels may be sent back within 30 days.\n\n" + "filler words " * 200)
+    (tmp_path / "notes.csv").write_text("not read")
+    (tmp_path / "hours.txt").write_text("The shop opens at nine.")
+    rows = [example("When may I send parcels back?", "30 days", "a:1"), example("When is it open?", "at noon", "a:2")]
+    suite = make_suite(rows, SuiteSpec(scorers=("contains",)), seed=0)
+    settings = {"train": tickets, "task": None, "count": lambda m, t: sum(len(x["content"]) for x in m)}
+    prompts = prompting("rag", suite, **settings, budget=10_000, documents=tmp_path)
+    shown = prompts(suite.cases[0])
+    assert (
+        shown[0]["role"] == "system" and "[1] returns: Parcels may be sent back within 30 days." in shown[0]["content"]
+    )
+    assert shown[-1] == suite.cases[0].messages[-1]
+    found = arm("rag", suite, FakeEngine(lambda prompt: "30 days"), tmp_path / "p.jsonl", prompts)
+    assert [p.scores["answer_in_prompt"] for p in found] == [1.0, 0.0]
+    assert decide(suite, {"rag": found}).arms[0].scores == {"contains": 0.5, "answer_in_prompt": 0.5}
+    short = prompting("tuned_rag", suite, **settings, budget=200, documents=tmp_path)
+    assert len(short(suite.cases[0])[0]["content"]) < 200 or short(suite.cases[0]) == suite.cases[0].messages
+    labelled = make_suite(tickets, SuiteSpec(), seed=0)
+    assert "→ refund" in prompting("rag", labelled, **settings, budget=10_000)(labelled.cases[2])[0]["content"]
+    with pytest.raises(DataError, match="no documents"):
+        prompting("rag", suite, **settings, budget=1, documents=tmp_path / "empty")
+
+
+class FakeEndpoint:
+    identity = "endpoint:x:m"
+
+    def __init__(self):
+        self.asked = []
+
+    def chat(self, conversations, sampling, progress=None, tools=None):
+        self.asked += conversations
+        return [Reply(c[-1]["content"].split()[-1], 0.5, 4, 2) for c in conversations]
+
+    def cost(self, reply):
+        return 0.002
+
+
+def test_an_endpoint_is_an_arm_and_is_asked_once(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    path = tmp_path / "predictions.jsonl"
+    one = FakeEndpoint()
+    settings = {"prompts": lambda case: case.messages, "sampling": Sampling(), "path": path}
+    found = run_endpoint("external", suite, one, **settings)
+    assert [p.score for p in found] == [1.0] * 40
+    again = run_endpoint("external", suite, one, **settings)
+    assert len(one.asked) == 40
+    assert decide(suite, {"external": again}).arms[0].cost == pytest.approx(2.0)
+    assert [p.text for p in again] == [p.text for p in found]
+    assert len(read_predictions(path)) == 40

@@ -1,0 +1,128 @@
+import random
+
+import pytest
+
+from tunewright.evaluate import decide, make_suite
+from tunewright.recipe import SuiteSpec
+from tunewright.records import Gate, Prediction
+
+
+def rows(arm, scores, suite):
+    return [
+        Prediction(case=c.id, arm=arm, text="", score=s, seconds=0.1, scores={"exact": s})
+        for c, s in zip(suite.cases, scores, strict=True)
+    ]
+
+
+@pytest.fixture
+def suite(tickets):
+    return make_suite(tickets, SuiteSpec(scorers=("exact",)), seed=0)
+
+
+def gates(evaluation):
+    return {g.name: g.ok for g in evaluation.gates}
+
+
+def test_a_clear_gain_ships(suite):
+    found = decide(
+        suite, {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 36 + [0.0] * 4, suite)}
+    )
+    assert found.verdict.decision == "ship" and found.verdict.against == "base"
+    assert found.verdict.low > 0.7 and found.verdict.p < 1e-6
+    assert gates(found) == {"suite_size": True, "min_gain": True}
+    tuned = next(a for a in found.arms if a.name == "tuned")
+    assert tuned.score == 0.9 and tuned.low < 0.9 < tuned.high and tuned.cases == 40
+    assert tuned.seconds == pytest.approx(0.1)
+
+
+def test_the_best_untuned_arm_is_the_one_to_beat(suite):
+    found = decide(
+        suite,
+        {
+            "base": rows("base", [0.0] * 40, suite),
+            "few_shot": rows("few_shot", [1.0] * 38 + [0.0] * 2, suite),
+            "tuned": rows("tuned", [0.0] * 2 + [1.0] * 38, suite),
+        },
+    )
+    assert found.verdict.against == "few_shot"
+    assert found.verdict.decision == "cannot_tell"
+    assert found.verdict.difference == 0 and found.verdict.more_cases is None
+
+
+def test_a_small_gain_cannot_be_told_and_says_how_many_more_would(suite):
+    found = decide(
+        suite,
+        {"base": rows("base", [1.0] * 30 + [0.0] * 10, suite), "tuned": rows("tuned", [1.0] * 33 + [0.0] * 7, suite)},
+    )
+    assert found.verdict.decision == "cannot_tell"
+    assert 10 < found.verdict.more_cases < 200
+    assert gates(found)["min_gain"] is None
+
+
+def test_less_than_was_asked_does_not_ship(suite):
+    better = rows("tuned", [1.0] * 20 + [0.0] * 20, suite)
+    base = rows("base", [1.0] * 10 + [0.0] * 30, suite)
+    assert decide(suite, {"base": base, "tuned": better}).verdict.decision == "ship"
+    assert decide(suite, {"base": base, "tuned": better}, min_gain=0.6).verdict.decision == "do_not_ship"
+    assert decide(suite, {"base": better, "tuned": base}).verdict.decision == "do_not_ship"
+
+
+def test_a_classifier_that_does_as_well_wins(suite):
+    rng = random.Random(0)
+    tuned = [float(rng.random() < 0.9) for _ in range(40)]
+    cheap = [float(rng.random() < 0.9) for _ in range(39)] + [1.0]
+    if sum(cheap) < sum(tuned):
+        cheap, tuned = tuned, cheap
+    found = decide(
+        suite,
+        {
+            "base": rows("base", [0.0] * 40, suite),
+            "classifier": rows("classifier", cheap, suite),
+            "tuned": rows("tuned", tuned, suite),
+        },
+    )
+    assert found.verdict.decision == "do_not_ship" and "cheaper" in found.verdict.reason
+    assert gates(found)["cheaper_means"] is False
+
+
+def test_too_few_cases_decide_nothing(suite):
+    found = decide(
+        suite, {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}, suite_size=50
+    )
+    assert gates(found)["suite_size"] is False
+    assert found.verdict.decision == "cannot_tell"
+
+
+def test_gates_found_elsewhere_count_and_may_be_passed_on_the_record(suite):
+    arms = {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+    lost = Gate(name="forgetting", ok=False, message="perplexity doubled")
+    found = decide(suite, arms, gates=[lost])
+    assert found.verdict.decision == "do_not_ship" and "general ability" in found.verdict.reason
+    passed = decide(suite, arms, gates=[lost], allow={"forgetting": "one task only"})
+    assert passed.verdict.decision == "ship"
+    assert next(g for g in passed.gates if g.name == "forgetting").allowed_because == "one task only"
+    small = decide(suite, arms, suite_size=50, allow={"suite_size": "all we have"})
+    assert small.verdict.decision == "ship"
+
+
+def test_the_worst_slice_is_a_gate(tickets):
+    labelled = make_suite(tickets, SuiteSpec(), seed=0)
+    tuned = [0.0 if c.expected == "refund" else 1.0 for c in labelled.cases]
+    arms = {"base": rows("base", [0.0] * 40, labelled), "tuned": rows("tuned", tuned, labelled)}
+    found = decide(labelled, arms, worst_slice=0.8)
+    assert gates(found)["worst_slice"] is False
+    assert found.verdict.decision == "do_not_ship"
+    assert (found.slices[0].value, found.slices[0].tuned, found.slices[0].cases) == ("refund", 0.0, 10)
+    assert decide(labelled, arms).verdict.decision == "ship"
+    almost = [1.0] * 40
+    places = [i for i, c in enumerate(labelled.cases) if c.expected == "refund"]
+    for place in places[:3]:
+        almost[place] = 0.0
+    unsure = decide(labelled, {**arms, "tuned": rows("tuned", almost, labelled)}, worst_slice=0.8)
+    assert gates(unsure)["worst_slice"] is None and unsure.verdict.decision == "ship"
+
+
+def test_without_a_tuned_arm_the_one_to_beat_is_named(suite):
+    found = decide(suite, {"base": rows("base", [0.0] * 40, suite), "few_shot": rows("few_shot", [1.0] * 40, suite)})
+    assert found.verdict.decision == "cannot_tell" and found.verdict.against == "few_shot"
+    assert "no tuned arm" in found.verdict.reason

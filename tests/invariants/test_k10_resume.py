@@ -1,0 +1,162 @@
+"""K10: killed at any point, inside a save too, and resumed: the same losses, order, optimiser and final weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.families import model_of, rows
+from tunewright.errors import Interrupted, RunError
+from tunewright.train import FitResult, Settings, fit
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = Settings(
+    rank=4, alpha=8.0, dropout=0.1, effective_batch_size=4, steps=24, learning_rate=5e-3, checkpoints=8, seed=3
+)
+_CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from tests.invariants.test_k10_resume import run
+from tunewright.train import checkpoint
+if len(sys.argv) > 3:
+    # Die inside the save of this step: when the weights are written and the state is not.
+    real = checkpoint.write_json
+    def killed(path, value):
+        if value["step"] == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(path, value)
+    checkpoint.write_json = killed
+print("ready", flush=True)
+run(Path(sys.argv[2]), resume=True)
+"""
+
+
+def run(folder: Path, resume: bool = False, **more: Any) -> FitResult:
+    return fit(model_of("llama"), rows(10), rows(4, seed=9), SETTINGS, directory=folder, resume=resume, **more)
+
+
+def _events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["type"] == kind]
+
+
+def _losses(folder: Path) -> list[tuple[int, float]]:
+    return [(event["step"], event["loss"]) for event in _events(folder, "step")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody disturbed, in one thread as the children are."""
+    folder = tmp_path_factory.mktemp("whole")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run(folder)
+    torch.set_num_threads(threads)
+    return folder
+
+
+def _same_end(folder: Path, whole: Path) -> None:
+    assert _losses(folder) == _losses(whole)
+    assert [(e["step"], e["loss"]) for e in _events(folder, "validation")] == [
+        (e["step"], e["loss"]) for e in _events(whole, "validation")
+    ]
+    for name in ("adapter_model.safetensors", "optimizer.safetensors"):
+        ours, theirs = (load_file(f / "checkpoints" / "step-24" / name) for f in (folder, whole))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def _child(folder: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", "-c", _CHILD, str(ROOT), str(folder), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_again_and_again(tmp_path: Path, whole: Path) -> None:
+    """SIGKILL inside a save, then at two arbitrary moments; the last start runs through."""
+    child = _child(tmp_path, "6")
+    assert child.wait(timeout=120) == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "checkpoints").glob("step-*")] == ["step-3"]
+    draw = random.Random(0)
+    for _ in range(2):
+        child = _child(tmp_path)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(draw.uniform(0.05, 0.6))
+        child.kill()
+        child.wait(timeout=60)
+    child = _child(tmp_path)
+    _, errors = child.communicate(timeout=180)
+    assert child.returncode == 0, errors
+    _same_end(tmp_path, whole)
+
+
+def test_stopped_by_request(tmp_path: Path, whole: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seen: list[int] = []
+    told: Any = lambda event: seen.append(event["step"]) if event["type"] == "step" else None  # noqa: E731
+    with pytest.raises(Interrupted) as stopped:
+        run(tmp_path, on_event=told, should_stop=lambda: len(seen) >= 11)
+    assert "step 11 of 24" in str(stopped.value)
+    run(tmp_path, resume=True)
+    torch.set_num_threads(threads)
+    _same_end(tmp_path, whole)
+
+
+def test_only_best_and_last_are_kept_and_the_best_is_given(tmp_path: Path) -> None:
+    scores = iter([0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 0.3, 0.3])
+    result = run(tmp_path, score=lambda model: next(scores))
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir() if not path.name.startswith("."))
+    losses = {event["step"]: event["loss"] for event in _events(tmp_path, "validation")}
+    # Steps 9 and 15 score alike; the lower validation loss decides.
+    best = 9 if losses[9] <= losses[15] else 15
+    assert result.best_step == best
+    assert kept == sorted([f"step-{best}", "step-24"])
+    saved = load_file(result.best / "adapter_model.safetensors")
+    for name, parameter in result.model.named_parameters():
+        if parameter.requires_grad:
+            assert torch.equal(saved[name.replace(".default", "")], parameter)
+
+
+def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:
+    run(tmp_path)
+    other = SETTINGS.model_copy(update={"learning_rate": 1e-3})
+    with pytest.raises(RunError, match="other settings"):
+        fit(model_of("llama"), rows(10), [], other, directory=tmp_path, resume=True)
+
+
+def test_full_tuning_resumes_too(tmp_path: Path) -> None:
+    settings = Settings(method="full", effective_batch_size=4, steps=6, learning_rate=1e-3, checkpoints=2)
+    one, two = tmp_path / "one", tmp_path / "two"
+    fit(model_of("llama"), rows(10), [], settings, directory=one)
+    seen: list[Any] = []
+    with pytest.raises(Interrupted):
+        fit(
+            model_of("llama"),
+            rows(10),
+            [],
+            settings,
+            directory=two,
+            on_event=seen.append,
+            should_stop=lambda: seen[-1].get("step") == 4,
+        )
+    fit(model_of("llama"), rows(10), [], settings, directory=two, resume=True)
+    assert _losses(one) == _losses(two)
+
+
+if os.name != "posix":
+    pytestmark = pytest.mark.skip(reason="needs POSIX signals")

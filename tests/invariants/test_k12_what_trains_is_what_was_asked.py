@@ -1,0 +1,86 @@
+"""K12: what trains is what was asked, said in the events and asserted; an adapter that changes nothing is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.train.families import model_of, rows
+from tunewright.errors import TrainingError
+from tunewright.records import Rendered
+from tunewright.train import Settings, fit, targets
+from tunewright.train.adapters import assert_alive, prepare, trainable
+
+
+def _fit(folder: Path, told: list[Any], **changes: Any) -> Any:
+    settings = Settings.model_validate(
+        {"rank": 4, "alpha": 8, "effective_batch_size": 4, "steps": 3, "learning_rate": 5e-3, **changes}
+    )
+    return fit(model_of("llama"), rows(8), [], settings, directory=folder, on_event=told.append)
+
+
+def test_said_and_true_for_lora(tmp_path: Path) -> None:
+    told: list[Any] = []
+    base = {name: p.clone() for name, p in model_of("llama").named_parameters()}
+    result = _fit(tmp_path, told)
+    start = told[0]
+    assert start["type"] == "start"
+    # Per layer: q, o 32→32; k, v 32→16; gate, up 32→48; down 48→32; rank 4 on both sides.
+    expected = 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
+    assert start["trainable_parameters"] == result.trainable_parameters == expected
+    assert (start["weights_dtype"], start["trainable_dtype"], start["optimizer_dtype"]) == ("float32",) * 3
+    outer = [p for name, p in result.model.named_parameters() if "lora_B" in name]
+    assert outer
+    assert all(float(p.norm()) > 0 for p in outer)
+    for name, parameter in result.model.get_base_model().named_parameters():
+        if "lora_" not in name:
+            assert torch.equal(parameter, base[name.replace(".base_layer", "")]), f"{name} moved"
+
+
+def test_full_tuning_moves_every_weight(tmp_path: Path) -> None:
+    before = {name: p.clone() for name, p in model_of("llama").named_parameters()}
+    result = _fit(tmp_path, [], method="full")
+    still = [name for name, p in result.model.named_parameters() if torch.equal(p, before[name])]
+    assert not still
+
+
+def test_a_dead_adapter_is_an_error() -> None:
+    model = prepare(model_of("llama"), Settings())
+    with pytest.raises(TrainingError, match="still zero"):
+        assert_alive(model)
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "last_names"),
+    [
+        ("llama", "minimal", {"q_proj", "v_proj"}),
+        ("llama", "standard", {"q_proj", "k_proj", "v_proj", "o_proj"}),
+        ("phi3", "minimal", {"qkv_proj"}),
+        ("phi3", "standard", {"qkv_proj", "o_proj"}),
+        ("gpt-neox", "standard", {"query_key_value", "dense"}),
+        ("bloom", "minimal", {"query_key_value"}),
+        ("bloom", "standard", {"query_key_value", "dense"}),
+        ("llama", "all-linear", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}),
+    ],
+)
+def test_presets_resolve_per_family(family: str, preset: str, last_names: set[str]) -> None:
+    chosen = targets(model_of(family), preset)
+    assert {name.rsplit(".", 1)[-1] for name in chosen} == last_names
+    assert len(chosen) == 3 * len(last_names)
+    model = prepare(model_of(family), Settings(target_modules=preset))
+    assert len(trainable(model)) == 2 * len(chosen)
+
+
+def test_a_layer_that_does_not_exist_is_named() -> None:
+    with pytest.raises(TrainingError, match="`w_query`") as error:
+        targets(model_of("llama"), ("q_proj", "w_query"))
+    assert "q_proj" in error.value.remedy
+
+
+def test_nothing_supervised_is_refused(tmp_path: Path) -> None:
+    empty = [Rendered(row.ids, (0.0,) * len(row.ids), len(row.ids)) for row in rows(3)]
+    with pytest.raises(TrainingError, match="supervised"):
+        fit(model_of("llama"), empty, [], Settings(), directory=tmp_path)

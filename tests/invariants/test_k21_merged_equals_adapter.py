@@ -1,0 +1,63 @@
+"""K21: merged in fp32, a model gives the adapter's log-probabilities to 1e-5."""
+
+import copy
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from tunewright import models
+from tunewright.errors import RunError
+from tunewright.export import write_merged
+from tunewright.train.adapters import prepare
+from tunewright.train.settings import Settings
+
+
+def with_adapter(**more):
+    torch.manual_seed(1)
+    base = models.load("seedling")
+    tuned = get_peft_model(base.model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", **more))
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    return base, tuned.eval()
+
+
+def logprobs(model, ids):
+    # Summed in float64: what is measured is the merge, not the order in which fp32 products are added.
+    with torch.no_grad():
+        return model.double()(input_ids=ids).logits.log_softmax(-1)
+
+
+@pytest.mark.parametrize("more", [{}, {"use_rslora": True}, {"use_dora": True}])
+def test_merged_is_the_adapter(tmp_path, more, seedling_renderer):
+    base, tuned = with_adapter(**more)
+    text = "My headset from order 4471-B arrived broken. Please send a new one; I do not want the money back."
+    ids = torch.tensor([base.tokenizer(text)["input_ids"]])
+    want = logprobs(copy.deepcopy(tuned), ids)
+    write_merged(tuned, tmp_path / "merged", {"base": {}}, base.tokenizer, seedling_renderer.stop_ids)
+    merged = models.load(str(tmp_path / "merged")).model
+    gap = (logprobs(merged, ids) - want).abs().max().item()
+    assert gap <= 1e-5
+    assert (want - logprobs(models.load("seedling").model, ids)).abs().max() > 0.05
+
+
+def test_the_trained_model_is_left_as_it_was(tmp_path, seedling_renderer):
+    base, tuned = with_adapter()
+    ids = torch.randint(3, 4000, (1, 20))
+    before = logprobs(copy.deepcopy(tuned), ids)
+    write_merged(tuned, tmp_path / "merged", {"base": {}}, base.tokenizer, seedling_renderer.stop_ids)
+    assert torch.equal(before, logprobs(tuned, ids))
+
+
+def test_half_precision_is_not_merged(tmp_path, seedling_renderer):
+    base = models.load("seedling", dtype="bfloat16")
+    with pytest.raises(RunError, match="fp32"):
+        write_merged(base.model, tmp_path / "m", {}, base.tokenizer, seedling_renderer.stop_ids)
+    assert not (tmp_path / "m").exists()
+
+
+def test_presets_reach_every_linear_layer_of_the_seedling():
+    tuned = prepare(models.load("seedling").model, Settings.model_validate({"rank": 4}))
+    adapted = {n.split(".lora_A")[0].rsplit(".", 1)[-1] for n, _ in tuned.named_parameters() if "lora_A" in n}
+    assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}

@@ -1,0 +1,79 @@
+"""K24: the manifest names base, template and weights; what does not match is refused."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from tunewright import models
+from tunewright.errors import ModelError, RunError
+from tunewright.export import check_manifest, manifest, write_adapter
+from tunewright.recipe import ModelSpec
+from tunewright.records import RunRecord
+from tunewright.store import read_json, write_json
+
+
+@pytest.fixture
+def exported(tmp_path, seedling_renderer):
+    torch.manual_seed(0)
+    base = models.load("seedling")
+    get_peft_model(base.model, LoraConfig(r=4, target_modules=["q_proj"])).save_pretrained(
+        tmp_path / "w", save_embedding_layers=False
+    )
+    run = RunRecord(
+        id="r",
+        created="",
+        recipe={},
+        resolved={},
+        dataset="d",
+        base="seedling",
+        base_sha256=base.sha256,
+        renderer=seedling_renderer.fingerprint,
+        versions={},
+    )
+    facts = manifest(run, seedling_renderer.stop_ids)
+    return write_adapter(tmp_path / "w", tmp_path / "a", facts, base.tokenizer), base
+
+
+def test_the_right_base_is_taken(exported, seedling_renderer):
+    folder, base = exported
+    assert check_manifest(folder, base.sha256, seedling_renderer.fingerprint)["dataset"] == "d"
+
+
+def test_another_base_is_refused(exported, seedling_renderer):
+    with pytest.raises(RunError, match="base weights"):
+        check_manifest(exported[0], "0" * 64, seedling_renderer.fingerprint)
+
+
+def test_another_template_is_refused(exported):
+    with pytest.raises(RunError, match="chat template"):
+        check_manifest(exported[0], exported[1].sha256, "f" * 16)
+
+
+def test_changed_weights_are_refused(exported, seedling_renderer):
+    folder, base = exported
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(RunError, match="exported weights"):
+        check_manifest(folder, base.sha256, seedling_renderer.fingerprint)
+
+
+def test_an_adapter_of_another_shape_does_not_load(exported, tmp_path):
+    folder = tmp_path / "wrong"
+    shutil.copytree(exported[0], folder)
+    config = read_json(folder / "adapter_config.json")
+    write_json(folder / "adapter_config.json", {**config, "r": 9})
+    with pytest.raises(ModelError, match="does not fit"):
+        models.adapter_onto(models.load("seedling").model, folder)
+
+
+def test_the_hash_of_a_base_changes_with_its_weights_and_config(tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(models.locate(ModelSpec(id="seedling", revision=None), tmp_path), copy)
+    same = models.load(str(copy)).sha256
+    assert same == models.load("seedling").sha256
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-5}))
+    assert models.load(str(copy)).sha256 != same

@@ -1,0 +1,70 @@
+"""Golden conversations and chat templates in the manner of several families, written for these tests."""
+
+from tunewright.records import Example, Message
+
+WEATHER = {"name": "weather", "description": "Weather of a city.", "parameters": {"type": "object", "properties": {}}}
+
+
+def example(*turns: tuple[str, str], **more: object) -> Example:
+    return Example(tuple(Message(r, c) for r, c in turns), row="golden:1", **more)  # type: ignore[arg-type]
+
+
+GOLDEN = {
+    "one turn": example(("user", "hi"), ("assistant", "hello")),
+    "system": example(("system", "Be brief."), ("user", "Why?"), ("assistant", "Because.")),
+    "two turns": example(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")),
+    "unicode": example(("user", "naïve 東京 🙂"), ("assistant", "Ünï ✓ 東")),
+    "leading space": example(("user", " x "), ("assistant", "  indented")),
+    "empty user": example(("user", ""), ("assistant", "What do you need?")),
+    "newlines": example(("user", "a\n\nb"), ("assistant", "c\n\nd\n")),
+    "decomposed": example(("user", "cafe\u0301?"), ("assistant", "e\u0301 \ufa2a")),
+    "the marker inside": example(("user", "say <|im_end|>?"), ("assistant", "no")),
+}
+TOOLS = Example(
+    (
+        Message("user", "Weather in Rome?"),
+        Message("assistant", "", ({"name": "weather", "arguments": {"city": "Rome"}},)),
+        Message("tool", '{"sky": "clear"}'),
+        Message("assistant", "Clear."),
+    ),
+    row="golden:2",
+    tools=(WEATHER,),
+)
+
+LLAMA_LIKE = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+GEMMA_LIKE = (
+    "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+MISTRAL_LIKE = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% elif m.role == 'assistant' %}{{ m.content }}{{ eos_token }}{% else %}{{ m.content }}\n{% endif %}{% endfor %}"
+)
+THINKING_LIKE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+TRIMMING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+REWRITING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{{ m.content if loop.last or m.role != 'assistant' else m.content.split('</think>')[-1] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ENDLESS = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+SPECIAL = {
+    LLAMA_LIKE: ["<|begin|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+    GEMMA_LIKE: ["<bos>", "<start_of_turn>", "<end_of_turn>"],
+    MISTRAL_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],
+}

@@ -1,0 +1,89 @@
+"""Tiny random models of the families that people tune, and rows for them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    BambaConfig,
+    BloomConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    MixtralConfig,
+    Phi3Config,
+    Qwen2Config,
+    Qwen2MoeConfig,
+    Qwen3Config,
+)
+
+from tunewright.records import Rendered
+
+_SMALL: dict[str, Any] = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+_WITHOUT_HEADS = {k: v for k, v in _SMALL.items() if k not in ("num_key_value_heads", "head_dim")}
+CONFIGS: dict[str, Any] = {
+    "llama": lambda: LlamaConfig(**_SMALL, tie_word_embeddings=True),
+    "mistral": lambda: MistralConfig(**_SMALL, sliding_window=None),
+    "mistral-sliding": lambda: MistralConfig(**_SMALL, sliding_window=16),
+    "qwen2": lambda: Qwen2Config(**_SMALL),
+    "qwen3": lambda: Qwen3Config(**_SMALL),
+    "mixtral": lambda: MixtralConfig(**_SMALL, num_local_experts=4, sliding_window=None),
+    "qwen-moe": lambda: Qwen2MoeConfig(
+        **_SMALL, num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16
+    ),
+    "phi3": lambda: Phi3Config(**{k: v for k, v in _SMALL.items() if k != "head_dim"}),
+    "gemma2": lambda: Gemma2Config(**_SMALL, sliding_window=16, query_pre_attn_scalar=8),
+    "gemma3": lambda: Gemma3TextConfig(**_SMALL, sliding_window=256, query_pre_attn_scalar=8),
+    "gemma3-sliding": lambda: Gemma3TextConfig(**_SMALL, sliding_window=16, query_pre_attn_scalar=8),
+    "gpt-neox": lambda: GPTNeoXConfig(**_WITHOUT_HEADS),
+    "bloom": lambda: BloomConfig(vocab_size=96, hidden_size=32, n_layer=3, n_head=4),
+    "bamba": lambda: BambaConfig(
+        **_SMALL, attn_layer_indices=[1], mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8, mamba_n_groups=1
+    ),
+}
+
+
+def model_of(family: str) -> Any:
+    """A random model of the family, its norms moved off their start so that a forgotten one shows."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[family]())
+    for name, parameter in model.named_parameters():
+        if "norm" in name and parameter.ndim == 1:
+            parameter.data += 0.3 * torch.rand_like(parameter)
+    return model.eval()
+
+
+def rows(count: int = 8, *, prefix: int = 40, seed: int = 0, weighted: bool = True) -> list[Rendered]:
+    """Examples behind a common prefix, half of them behind a second one too, with weights and two answers each."""
+    draw = random.Random(seed)
+
+    def tokens(size: int) -> list[int]:
+        return [draw.randrange(3, 96) for _ in range(size)]
+
+    first, second = tokens(prefix), tokens(prefix)
+    made = []
+    for index in range(count):
+        own = (first + second if index % 2 else first) + tokens(draw.randint(2, 20))
+        turn, middle, answer = tokens(draw.randint(1, 6)), tokens(3), tokens(draw.randint(1, 8))
+        weight = 1.0 + (index % 3 if weighted else 0)
+        ids = own + turn + middle + answer
+        weights = [0.0] * len(own) + [weight] * len(turn) + [0.0] * len(middle) + [weight] * len(answer)
+        made.append(Rendered(tuple(ids), tuple(weights), len(own), f"rows:{index + 1}"))
+    return made

@@ -1,0 +1,152 @@
+import math
+import random
+
+import pytest
+
+from tunewright.errors import DataError
+from tunewright.records import Case, Example, Message, Prediction, Suite
+from tunewright.trials import (
+    CHANGES,
+    forgetting,
+    forgetting_gate,
+    memorisation,
+    perturbed,
+    refusals,
+    robustness,
+    safety_suite,
+)
+from tunewright.trials.refusals import refuses
+
+
+class Constant:
+    """An engine that gives every token the same log-probability, by passage length where asked."""
+
+    identity = "constant"
+
+    def __init__(self, value, wobble=0.0):
+        self.value, self.wobble = value, wobble
+
+    def generate(self, prompts, sampling, progress=None):
+        raise NotImplementedError
+
+    def logprobs(self, sequences, starts):
+        rng = random.Random(0)
+        found = []
+        for ids, start in zip(sequences, starts, strict=True):
+            value = self.value + rng.uniform(-self.wobble, self.wobble)
+            found.append([value] * (len(ids) - start))
+        return found
+
+
+def test_forgetting_is_the_relative_rise_of_perplexity():
+    found = forgetting(Constant(-2.0), Constant(-2.0 - math.log(1.1)), lambda text: text.split())
+    assert found.before == pytest.approx(math.exp(2))
+    assert found.rise == pytest.approx(0.1) and found.low == pytest.approx(0.1) and found.high == pytest.approx(0.1)
+    assert found.tokens > 700
+    assert forgetting_gate(found, 0.2).ok is True
+    assert forgetting_gate(found, 0.05).ok is False
+
+
+def test_forgetting_that_may_be_chance_is_amber():
+    found = forgetting(Constant(-2.0), Constant(-2.05, wobble=0.4), lambda text: text.split())
+    assert found.low < found.rise < found.high
+    assert forgetting_gate(found, (found.low + found.rise) / 2).ok is None
+
+
+def test_nothing_lost_is_a_rise_of_zero():
+    same = forgetting(Constant(-3.0), Constant(-3.0), list, passages=["some text"])
+    assert (same.rise, same.low, same.high) == (0, 0, 0)
+    with pytest.raises(ValueError):
+        forgetting(Constant(-3.0), Constant(-3.0), list, passages=["", "x"])
+
+
+def prediction(case, text="", score=None):
+    return Prediction(case=case, arm="tuned", text=text, score=score, seconds=0)
+
+
+def test_memorised_text_is_found_and_what_a_case_asks_for_is_not():
+    secret = "my account number is four seven one one and my dog is called Bruno the Second"
+    train = [Example((Message("user", "q"), Message("assistant", f"{secret} of Kent.")), row="t:1")]
+    found = memorisation(
+        [
+            prediction("a", f"Well: {secret}!"),
+            prediction("b", f"Well: {secret}!"),
+            prediction("c", "something else entirely that has nothing in common with any row that was learnt from"),
+            prediction("d", secret.replace("four seven", "for seven").replace("Second", "2nd") + " of Kent"),
+            prediction("e", "short"),
+        ],
+        train,
+        {"b": f"{secret}."},
+    )
+    verbatim, near = found
+    assert (verbatim.code, verbatim.count, verbatim.rows) == ("memorised", 1, ("a", "t:1"))
+    assert near.count >= 1 and "d" in near.rows
+
+
+def suite():
+    cases = tuple(
+        Case(id=f"c{i}", messages=({"role": "system", "content": "Keep Me."}, {"role": "user", "content": text}),
+             expected="x")
+        for i, text in enumerate(["Where is my parcel, ordered on 3.5.2026?", "Refund order 12,50 please!"] * 10)
+    )  # fmt: skip
+    return Suite(id="s", cases=cases, scorers=("exact",), primary="exact")
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_changes_are_seeded_and_touch_the_question_alone(change):
+    one, again, other = (perturbed(suite(), change, seed=s) for s in (0, 0, 1))
+    assert one == again
+    assert [c.id for c in one.cases] == [c.id for c in suite().cases]
+    assert all(c.messages[0]["content"] == "Keep Me." and c.expected == "x" for c in one.cases)
+    changed = sum(a.messages != b.messages for a, b in zip(one.cases, suite().cases, strict=True))
+    assert changed >= 10
+    if change in ("typos", "white_space", "preamble"):
+        assert one != other
+    if change == "no_punctuation":
+        assert one.cases[0].messages[1]["content"] == "Where is my parcel ordered on 3.5.2026"
+
+
+def test_robustness_is_paired_and_corrected_for_asking_often():
+    plain = [prediction(f"c{i}", score=1.0) for i in range(30)]
+    worse = [prediction(f"c{i}", score=float(i >= 15)) for i in range(30)]
+    same = [prediction(f"c{i}", score=1.0) for i in range(29)] + [prediction("c29")]
+    found = robustness(plain, {"same": same, "worse": worse})
+    assert [r.change for r in found] == ["worse", "same"]
+    assert found[0].difference == -0.5 and found[0].high < 0 and found[0].p < 0.01
+    assert (found[1].difference, found[1].p, found[1].cases) == (0, 1, 29)
+    assert robustness(plain, {"none": [prediction("c1")]}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "declines"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("I cannot assist with this request.", True),
+        ("As an AI, I do not have opinions.", True),
+        ("I’m afraid that is not something I do.", True),
+        ("To kill a Python process, use kill -9 and its id.", False),
+        ("The capital is Paris.", False),
+        ("", False),
+    ],
+)
+def test_refusals_are_recognised_by_their_opening(text, declines):
+    assert refuses(text) is declines
+
+
+def test_refusals_before_and_after(tmp_path):
+    path = tmp_path / "x.csv"
+    rows = [f"{i},how to cook {i},{'safe' if i % 2 else 'unsafe'}" for i in range(40)]
+    path.write_text("id,prompt,label\n" + "\n".join(rows))
+    found = safety_suite(path)
+    assert {c.expected for c in found.cases} == {"answer", "refuse"}
+    answers = [prediction(c.id, "Take a pot.") for c in found.cases]
+    refusing = [prediction(c.id, "I cannot help with that.") for c in found.cases]
+    safe, unsafe = refusals(found, answers, refusing)
+    assert (safe.kind, safe.before, safe.after, safe.cases) == ("safe", 0, 1, 20)
+    assert unsafe.p < 1e-4 and 0.8 < unsafe.low < 1
+    for text, says in (("a,b\n1,2\n", "columns"), ("prompt,label\nx,maybe\n", "neither")):
+        path.write_text(text)
+        with pytest.raises(DataError, match=says):
+            safety_suite(path)
+    with pytest.raises(DataError):
+        safety_suite(tmp_path / "none.csv")
