@@ -5,6 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same cases on every machine and every run: a red suite means a change, never a draw. `--hypothesis-profile=draw`
+# searches new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("draw", deadline=None, max_examples=500)
+settings.load_profile("same")
 
 pytest_plugins = ["tests.command_line"]
 

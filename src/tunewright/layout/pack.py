@@ -26,16 +26,29 @@ def pack(examples: Sequence[Rendered], *, budget: int, share: bool) -> list[Micr
         rows.sort(key=lambda row: -len(row.ids))
         overlaps = [0] * len(rows)
     batches: list[MicroBatch] = []
-    first, load = 0, 0
-    for index, row in enumerate(rows):
-        saved = overlaps[index] if overlaps[index] >= LEAST_SHARED else 0
-        if index > first and load + len(row.ids) - saved > budget:
-            batches.append(_laid_out(rows, overlaps, first, index))
-            first, load, saved = index, 0, 0
-        load += len(row.ids) - saved
-    if rows:
-        batches.append(_laid_out(rows, overlaps, first, len(rows)))
+    first = 0
+    while first < len(rows):
+        stop = _estimated(rows, overlaps, first, budget)
+        batch = _laid_out(rows, overlaps, first, stop)
+        while batch.tokens > budget and stop - first > 1:
+            stop = first + max(1, (stop - first) * budget // batch.tokens)
+            batch = _laid_out(rows, overlaps, first, stop)
+        batches.append(batch)
+        first = stop
     return sorted(batches, key=lambda batch: -batch.tokens)
+
+
+def _estimated(rows: Sequence[Row], overlaps: Sequence[int], first: int, budget: int) -> int:
+    """Where a micro-batch that begins at row `first` should stop if every overlap worth a look is shared.
+
+    Some are not (too little would be saved), so what is laid out may come out larger: the caller looks again.
+    """
+    load = len(rows[first].ids)
+    for index in range(first + 1, len(rows)):
+        load += len(rows[index].ids) - (overlaps[index] if overlaps[index] >= LEAST_SHARED else 0)
+        if load > budget:
+            return index
+    return len(rows)
 
 
 def _laid_out(rows: Sequence[Row], overlaps: Sequence[int], first: int, stop: int) -> MicroBatch:
