@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import beyond, stages
+from tunewright import beyond, judging, stages
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
@@ -168,10 +168,19 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 
+def assisted(project: Project) -> bool:
+    """In a process started beside the first one: its part of the training, done. False in the one that leads."""
+    if project.ranks.first:
+        return False
+    stages.assist(project)
+    return True
+
+
 def train(project: Project, *, resume: bool = False, run: RunFolder | None = None) -> tuple[TrainResult | None, Any]:
     """Tune; the result (None when a gate forbids it) and the gates."""
     gates = with_strict(project, [*project.audit.gates, stages.suite_gate(project)])
     if blocks(gates):
+        project.ranks.told(None)
         return None, gates
     run = run or (_unfinished(project) if resume else begin_run(project))
     with project.tell.stage("train") as found:
@@ -188,7 +197,11 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
     run = run or project.folder.trained(name)
     with project.tell.stage("evaluate") as found:
         predictions = stages.answers(project, run, stages.arm_names(project), "evaluate")
-        evaluation = stages.decided(project, predictions, beyond.gates(project, run))
+        more = beyond.gates(project, run)
+        evaluation = stages.decided(project, predictions, more)
+        judged = judging.gates(project, run, predictions, evaluation.verdict.against)
+        if judged:
+            evaluation = stages.decided(project, predictions, (*more, *judged))
         tuned = next(a for a in evaluation.arms if a.name == "tuned")
         found.append(f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]")
         return _finish(project, run, evaluation, predictions, project.audit.gates)
@@ -215,6 +228,7 @@ def run(project: Project, *, resume: bool = False) -> Outcome:
     """The whole journey; with `resume`, the newest unfinished run goes on where it stopped."""
     checked = check(project)
     if blocks(checked.gates):
+        project.ranks.told(None)
         return Outcome(None, None, checked.gates, checked.report, stages.paths(project, None))
     make_the_plan(project)
     folder = _unfinished(project) if resume else begin_run(project)

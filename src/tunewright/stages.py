@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from tunewright import models
-from tunewright.engine import Endpoint
+from tunewright import models, outside
 from tunewright.errors import Interrupted, RecipeError, RunError
 from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm, score
 from tunewright.export import check_manifest, manifest, write_adapter, write_merged
@@ -21,6 +19,7 @@ from tunewright.records import (
     Evaluation,
     Gate,
     Prediction,
+    Rendered,
     RunRecord,
     Suite,
     TrainResult,
@@ -108,20 +107,12 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     asked = project.recipe.external
     if asked is None:
         raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
-    if not _may_send(asked.url, asked.region, project.recipe.privacy):
-        raise RecipeError(
-            f"`privacy: {project.recipe.privacy}` keeps your rows from {asked.url}.",
-            where="privacy",
-            remedy="Ask a server on this machine, or state a wider privacy (and the server's region) on purpose.",
-        )
-    key = os.environ.get(asked.key_env) if asked.key_env else None
-    if asked.key_env and not key:
-        raise RecipeError(f"the environment has no `{asked.key_env}`.", where="arms.external.key_env")
+    endpoint = outside.server(**dict(asked), privacy=project.recipe.privacy, where="arms.external")
     task, count = project.recipe.task, lambda messages, tools: 0
     return run_arm(
         "external",
         project.suite,
-        Endpoint(asked.url, asked.model, key=key, prices=asked.prices),
+        endpoint,
         prompts=prompting("prompted", project.suite, train=project.train_examples, task=task, count=count, budget=0),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
@@ -130,12 +121,6 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
         path=run.predictions,
         progress=lambda done, total: project.progress(stage, done, total, "external"),
     )
-
-
-def _may_send(url: str, region: str | None, privacy: str) -> bool:
-    """Whether the privacy asked for lets rows go to a server: `local` is this machine and nothing else."""
-    local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    return local or privacy == "any" or (region is not None and privacy == f"region:{region}")
 
 
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
@@ -159,21 +144,52 @@ def suite_gate(project: Project) -> Gate:
     return Gate(name="suite_size", ok=cases >= least, message=f"{cases} cases, at least {least} wanted.")
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the first process tells those that take each step with it."""
+
+    train: list[Rendered]
+    validation: list[Rendered]
+    settings: Settings
+    directory: Path
+    resume: bool
+
+
+def assist(project: Project) -> None:
+    """In a process that does not lead: wait for the first one to begin training, and take every step with it.
+
+    Where the first one finds nothing to train, it says so and all are done.
+    """
+    work: _Work | None = project.ranks.told(None)
+    if work is not None:
+        fit(
+            project.fresh().model,
+            work.train,
+            work.validation,
+            work.settings,
+            directory=work.directory,
+            resume=work.resume,
+            should_stop=project.should_stop,
+        )
+
+
 def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
     """Fit, keep the best checkpoint's weights and the probes that prove any later form of them."""
     if resume and run.trained.is_file():
+        project.ranks.told(None)
         return TrainResult.model_validate(read_json(run.trained))
     base = project.fresh()
     settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
-    validation = project.examples("validation")
+    work = _Work(project.rendered("train"), project.rendered("validation"), settings, run.path, resume)
+    project.ranks.told(work)
     try:
         fitted = fit(
             base.model,
-            project.rendered("train"),
-            project.rendered("validation"),
+            work.train,
+            work.validation,
             settings,
             directory=run.path,
-            score=_scorer(project) if len(validation) > 0 else None,
+            score=_scorer(project) if work.validation else None,
             on_event=lambda event: _tell(project, event, settings),
             resume=resume,
             should_stop=project.should_stop,
@@ -303,13 +319,19 @@ def write_outcome(
             facts=_facts(project, run),
             hashes=_hashes(record, run),
             files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
-            trials=read_json(run.trials) if run.trials.is_file() else None,
+            trials=_tried(run),
         )
     )
     write_text(run.report, page)
     write_text(project.folder.report, page)
     # Last: with it the stage counts as done.
     write_json(run.outcome, evaluation.model_dump(mode="json"))
+
+
+def _tried(run: RunFolder) -> dict[str, Any]:
+    """What was tried beyond the suite, as far as it was, for the report."""
+    tried = dict(read_json(run.trials)) if run.trials.is_file() else {}
+    return {**tried, "judge": read_json(run.judged)} if run.judged.is_file() else tried
 
 
 def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:

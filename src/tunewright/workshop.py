@@ -29,6 +29,7 @@ from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
 from tunewright.render import Renderer
 from tunewright.store import digest, tree_digest, write_json
+from tunewright.train import Ranks
 
 _SAMPLE = 500
 Made = TypeVar("Made")
@@ -72,7 +73,13 @@ class Project:
     count_tokens: bool = True
 
     @cached_property
+    def ranks(self) -> Ranks:
+        """The processes started together with this one; nearly always it is alone."""
+        return Ranks.join()
+
+    @cached_property
     def device(self) -> str:
+        self.ranks  # noqa: B018 – with several processes on several GPUs, this gives each its own
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @cached_property

@@ -1,20 +1,28 @@
-"""K7: a step's gradients equal those of one example at a time, however it is laid out."""
+"""K7: a step's gradients equal those of one example at a time, however it is laid out and by however many processes."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.train.families import CONFIGS, model_of, rows
+from tests.train.together import tune
 from tunewright.train import Settings, fit
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.choice import choose
 from tunewright.train.plain import fit_plainly, gradients
 from tunewright.train.step import Computer
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(rank=4, alpha=8.0, effective_batch_size=8)
 EXPECTED = {
     "llama": "forest by fused",
@@ -119,3 +127,61 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, tmp_path: Pat
     plain = fit_plainly(model_of("llama"), rows(12), settings)
     assert losses == pytest.approx(plain, abs=1e-5)
     assert losses[-1] < losses[0]
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of `together` by two processes on this machine."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.train.together", str(folder)]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given, "RANK": str(rank)}, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=180)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], said
+    return folder
+
+
+def _told(folder: Path, kind: str, key: str = "loss") -> list[Any]:
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [event[key] for event in map(json.loads, lines) if event["type"] == kind]
+
+
+def _saved(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(folder / "checkpoints" / "step-6" / "adapter_model.safetensors"))
+
+
+def test_two_processes_take_the_steps_of_one(by_two: Path, tmp_path: Path) -> None:
+    tune(tmp_path)
+    for kind in ("step", "validation"):
+        assert _told(by_two / "whole", kind) == pytest.approx(_told(tmp_path, kind), rel=1e-5)
+    assert _told(by_two / "whole", "step", "examples") == [5] * 6
+    assert _told(by_two / "whole", "start", "processes") == [2]
+    got, want = _saved(by_two / "whole"), _saved(tmp_path)
+    assert _apart(got, want) <= 1e-3  # six steps of Adam enlarge the rounding of the first
+    assert _told(by_two / "whole", "step", "grad_norm")[0] == pytest.approx(_told(tmp_path, "step", "grad_norm")[0])
+
+
+def test_two_processes_stop_and_resume_bit_for_bit(by_two: Path) -> None:
+    assert _told(by_two / "resumed", "start", "step") == [0, 4]
+    assert _told(by_two / "resumed", "step") == _told(by_two / "dropping", "step")
+    got, want = _saved(by_two / "resumed"), _saved(by_two / "dropping")
+    assert all(torch.equal(got[name], want[name]) for name in want)
+
+
+def test_one_process_short_of_memory_changes_no_loss(by_two: Path) -> None:
+    assert _told(by_two / "short", "step") == pytest.approx(_told(by_two / "whole", "step"), rel=1e-5)
+
+
+def test_a_full_disk_ends_every_process(by_two: Path) -> None:
+    assert (by_two / "disk-0").read_text() == "first"
+    assert "no space left" in (by_two / "disk-1").read_text()

@@ -80,6 +80,8 @@ def train(project: Any, terminal: Terminal, *, resume: bool) -> int:
     from tunewright import journey
 
     stop.patient = True
+    if journey.assisted(project):
+        return 0
     result, gates = journey.train(project, resume=resume)
     ok = _gates(terminal, gates)
     terminal.say()
@@ -113,9 +115,11 @@ def export(project: Any, terminal: Terminal, run: str | None, to: str) -> int:
 def run_all(project: Any, terminal: Terminal, *, resume: bool, name: str, demo: bool = False) -> int:
     from tunewright import journey
 
+    stop.patient = True
+    if journey.assisted(project):
+        return 0
     terminal.say(journey.headline(project))
     terminal.say()
-    stop.patient = True
     outcome = journey.run(project, resume=resume)
     terminal.say()
     for line in verdict_lines(outcome.verdict, outcome.arms):

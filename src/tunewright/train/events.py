@@ -17,20 +17,21 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Events:
-    """Appends events to a file and tells a listener. Numbers that are not finite are written as text."""
+    """Appends events to a file (if any) and tells a listener. Numbers that are not finite are written as text."""
 
-    def __init__(self, path: Path, listener: Listener | None) -> None:
+    def __init__(self, path: Path | None, listener: Listener | None) -> None:
         self.path, self.listener = path, listener
 
     def tell(self, kind: str, **values: Any) -> None:
         event = {"type": kind, **{key: _writable(value) for key, value in values.items()}}
-        append_line(self.path, event)
+        if self.path:
+            append_line(self.path, event)
         if self.listener:
             self.listener(event)
 
     def rewind(self, step: int) -> None:
         """Forget what came after `step`: a resumed run goes through it again, identically."""
-        if self.path.is_file():
+        if self.path and self.path.is_file():
             kept = [event for event in read_lines(self.path) if int(event.get("step", 0)) <= step]
             write_text(self.path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
 

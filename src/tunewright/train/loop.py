@@ -19,6 +19,7 @@ from tunewright.train.choice import Choice, choose
 from tunewright.train.events import Events, Listener, peak_gb
 from tunewright.train.memory import first_budget, is_out_of_memory
 from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
+from tunewright.train.ranks import Ranks
 from tunewright.train.settings import FitResult, Settings
 from tunewright.train.step import Batch, Computer
 
@@ -41,6 +42,7 @@ class _Run:
     names: list[str]
     choice: Choice
     budget: int
+    ranks: Ranks
     losses: list[float] = field(default_factory=list)
     bad: int = 0
     tokens: int = 0
@@ -78,6 +80,9 @@ def fit(
     without it the validation loss does, and without validation rows the last one is taken. With `resume` the run
     goes on from its newest checkpoint, to the same losses and weights as if it had never stopped.
 
+    Several processes started together take each step together, and every one of them calls this; `directory` is the
+    same folder for all. Only the first writes, scores and is listened to.
+
     Raises `Interrupted` after a saved step when `should_stop` says so; `TrainingError` when losses are not numbers,
     nothing is trainable, nothing is supervised, or memory is out at a single example; `StorageError` when the disk
     refuses.
@@ -94,7 +99,7 @@ def fit(
     while step < total:
         _step(run, step, total)
         step += 1
-        stopping = step < total and should_stop is not None and should_stop()
+        stopping = step < total and run.ranks.any(should_stop is not None and should_stop())
         if step in saves:
             _checkpoint(run, step, score)
         elif stopping:
@@ -117,8 +122,10 @@ def _begin(
     on_event: Listener | None,
 ) -> _Run:
     directory.mkdir(parents=True, exist_ok=True)
+    ranks = Ranks.join()
     model = prepare(model, settings)
     named = trainable(model)
+    ranks.alike(list(named.values()))
     optimizer = torch.optim.AdamW(
         list(named.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -128,11 +135,12 @@ def _begin(
         validation=[example for example in validation if example.supervised],
         settings=settings,
         folder=directory,
-        events=Events(directory / "events.jsonl", on_event),
+        events=Events(directory / "events.jsonl" if ranks.first else None, on_event if ranks.first else None),
         optimizer=optimizer,
         names=list(named),
         choice=choose(model, train, settings),
-        budget=first_budget(model, settings),
+        budget=first_budget(model, settings, ranks.neighbours),
+        ranks=ranks,
     )
 
 
@@ -169,6 +177,7 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
         "optimizer_dtype": "float32",
         "compute_dtype": run.settings.precision,
         "device": run.device.type,
+        "processes": run.ranks.count,
         "layout": run.choice.how,
         "refused": list(run.choice.refused),
         "share": run.computer.share,
@@ -190,6 +199,7 @@ def _step(run: _Run, step: int, total: int) -> None:
     began = time.perf_counter()
     examples = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
     run.model.train()
+    run.ranks.reseed(run.settings.seed, step)
     loss = _gradients(run, examples, step)
     norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, run.settings.max_grad_norm))
     rate = learning_rate(step, total, run.settings)
@@ -228,23 +238,38 @@ def _step(run: _Run, step: int, total: int) -> None:
 
 
 def _gradients(run: _Run, examples: Sequence[Rendered], step: int) -> float:
-    """The step's loss, its gradients left on the parameters; with a smaller micro-batch when memory runs out."""
+    """The step's loss, its gradients left on the parameters; with a smaller micro-batch when memory runs out.
+
+    Each process computes its share of the rows; whichever runs out of memory, all compute the step again.
+    """
+    mine = run.ranks.share(examples)
     while True:
-        batches = _layout(run, examples)
-        total = sum(batch.weight for batch in batches)
+        batches = _layout(run, mine)
+        total = run.ranks.total(sum(batch.weight for batch in batches))
+        loss, out = 0.0, False
         try:
-            return run.computer.accumulate(batches, total) if total else 0.0
+            loss = run.computer.accumulate(batches, total) if total else 0.0
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            out = True
+        if not run.ranks.any(out):
+            run.ranks.add_up(run.parameters)
+            return run.ranks.total(loss)
         run.optimizer.zero_grad(set_to_none=True)
-        largest = max(batch.tokens for batch in batches)
-        if all(batch.examples == 1 for batch in batches):
-            raise TrainingError(
-                f"memory is out for a single example of {largest} tokens.",
-                where=f"step {step + 1}",
-                remedy="Lower train.max_length, use a smaller base, or a machine with more memory.",
-            )
+        _lower(run, batches, step, out)
+
+
+def _lower(run: _Run, batches: Sequence[Batch], step: int, out: bool) -> None:
+    """Halve the micro-batch of the process whose memory is `out`. Raises `TrainingError` at a single example."""
+    largest = max((batch.tokens for batch in batches), default=0)
+    if run.ranks.any(out and all(batch.examples == 1 for batch in batches)):
+        raise TrainingError(
+            f"memory is out for a single example of {largest} tokens.",
+            where=f"step {step + 1}",
+            remedy="Lower train.max_length, use a smaller base, or a machine with more memory.",
+        )
+    if out:
         run.budget = largest // 2
         run.events.tell("memory", step=step + 1, micro_batch_tokens=run.budget)
 
@@ -252,13 +277,11 @@ def _gradients(run: _Run, examples: Sequence[Rendered], step: int) -> float:
 def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True) -> None:
     run.model.eval()
     loss = value = None
-    if measure and run.validation:
-        loss = run.computer.mean_loss(_layout(run, run.validation))
-        value = float(score(run.model)) if score else None
-        run.events.tell("validation", step=step, loss=loss, score=value)
-    elif measure and score:
-        value = float(score(run.model))
-        run.events.tell("validation", step=step, loss=None, score=value)
+    if measure:
+        loss = _validation_loss(run)
+        value = run.ranks.once(lambda: float(score(run.model)) if score else None)
+        if loss is not None or value is not None:
+            run.events.tell("validation", step=step, loss=loss, score=value)
     state = {
         "step": step,
         "validation_loss": loss,
@@ -269,8 +292,18 @@ def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True)
         "examples": len(run.train),
         "settings": run.settings.model_dump(mode="json"),
     }
-    kept = checkpoints.save(run.folder / "checkpoints", run.model, run.optimizer, run.names, state)
+    folder = run.folder / "checkpoints"
+    run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, run.names, state) and None)
+    kept = checkpoints.saved(folder)
     run.events.tell("checkpoint", step=step, path=f"checkpoints/step-{step}", best_step=checkpoints.best(kept).step)
+
+
+def _validation_loss(run: _Run) -> float | None:
+    """Loss per supervised weight over the validation rows; None when there are none."""
+    if not run.validation:
+        return None
+    loss, weight = run.computer.summed_loss(_layout(run, run.ranks.share(run.validation)))
+    return run.ranks.total(loss) / run.ranks.total(weight)
 
 
 def _end(run: _Run, total: int) -> FitResult:

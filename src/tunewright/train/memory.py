@@ -14,12 +14,17 @@ _MOST = 16_384
 _LEAST = 512
 
 
-def first_budget(model: Any, settings: Settings) -> int:
-    """Tokens per micro-batch to begin with: as asked, else what a third of the free memory holds, within reason."""
+def first_budget(model: Any, settings: Settings, neighbours: int = 1) -> int:
+    """Tokens per micro-batch to begin with: as asked, else what a third of the free memory holds, within reason.
+
+    The memory of a CPU is divided among the `neighbours` processes on this machine.
+    """
     if settings.micro_batch_tokens != "auto":
         return settings.micro_batch_tokens
     device = next(model.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = (
+        torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available / neighbours
+    )
     return max(_LEAST, min(_MOST, int(free / 3 / _bytes_per_token(model))))
 
 

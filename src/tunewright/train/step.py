@@ -59,8 +59,8 @@ class Computer:
         return loss
 
     @torch.no_grad()
-    def mean_loss(self, batches: Iterable[Batch]) -> float:
-        """Loss per supervised weight over all batches, without gradients."""
+    def summed_loss(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Sum of the weighted losses of all batches, without gradients, and the sum of the weights."""
         loss = weight = 0.0
         for given in batches:
             batch = place(given, self.device)
@@ -70,7 +70,7 @@ class Computer:
                 continue
             with self._attending(batch):
                 loss += float(self._summed(batch))
-        return loss / weight
+        return loss, weight
 
     def _attending(self, batch: Batch) -> contextlib.AbstractContextManager[None]:
         return computing(self.model, batch) if isinstance(batch, MicroBatch) else contextlib.nullcontext()
