@@ -14,6 +14,10 @@ ALPHA = 0.05
 SLICE_CASES = 5
 CHEAPER = ("classifier",)
 
+_GAINED = "the gain is beyond chance and beyond what was asked"
+# Nothing in the recipe asks for a level, and better than nothing may still be bad: said, never hidden.
+_LOW = "better than untuned, but it still scores below 50 %: read its answers before anyone relies on them"
+
 
 def decide(
     suite: Suite,
@@ -130,7 +134,8 @@ def compare(
     if not any(differences):
         return Verdict(decision="do_not_ship", reason="no difference: both arms score the same on every case", **base)
     if low > min_gain and p < ALPHA:
-        return Verdict(decision="ship", reason="the gain is beyond chance and beyond what was asked", **base)
+        level = sum(a for a, _ in pairs) / len(pairs)
+        return Verdict(decision="ship", reason=_LOW if level < 0.5 else _GAINED, **base)
     # p speaks of no difference at all, so it has a say only where that is the question.
     if high < min_gain and (p < ALPHA or min_gain > 0):
         reason = "the gain is smaller than was asked" if difference > 0 else "the tuned model is no better"
@@ -259,6 +264,7 @@ def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
     reason = {
         "cheaper_means": "a cheaper means does as well",
         "forgetting": "too much general ability is lost",
+        "judge": "the calibrated judge prefers the untuned answers",
         "worst_slice": "a slice falls short",
     }.get(failed[-1], f"the gate {failed[-1]} says no")
     return verdict.model_copy(update={"decision": "do_not_ship", "reason": reason, "more_cases": None})

@@ -21,6 +21,11 @@ MEASURES = {
     "numeric": ("Right number", "of the numbers right"),
     "json_valid": ("Valid JSON", "of the answers valid"),
     "tool_calls": ("Tool calls", "of the tool calls right"),
+    "rouge_1": ("ROUGE-1", "by ROUGE-1"),
+    "rouge_2": ("ROUGE-2", "by ROUGE-2"),
+    "rouge_l": ("ROUGE-L", "by ROUGE-L"),
+    "bleu": ("BLEU", "by BLEU"),
+    "chrf": ("chrF", "by chrF"),
 }
 ARMS = {
     "base": "base",
