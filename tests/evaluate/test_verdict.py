@@ -31,15 +31,15 @@ def test_a_clear_gain_ships(suite):
     assert found.verdict.low > 0.7 and found.verdict.p < 1e-6
     assert gates(found) == {"suite_size": True, "min_gain": True}
     assert "beyond chance" in found.verdict.reason
+    tuned = next(a for a in found.arms if a.name == "tuned")
+    assert tuned.score == 0.9 and tuned.low < 0.9 < tuned.high and tuned.cases == 40
+    assert tuned.seconds == pytest.approx(0.1)
 
 
 def test_better_than_nothing_but_still_bad_is_said(suite):
     base, tuned = rows("base", [0.0] * 40, suite), rows("tuned", [1.0] * 12 + [0.0] * 28, suite)
     said = decide(suite, {"base": base, "tuned": tuned}).verdict
     assert said.decision == "ship" and "below 50 %" in said.reason
-    tuned = next(a for a in found.arms if a.name == "tuned")
-    assert tuned.score == 0.9 and tuned.low < 0.9 < tuned.high and tuned.cases == 40
-    assert tuned.seconds == pytest.approx(0.1)
 
 
 def test_the_best_untuned_arm_is_the_one_to_beat(suite):
