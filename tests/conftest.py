@@ -13,7 +13,7 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("draw", deadline=None, max_examples=500)
 settings.load_profile("same")
 
-pytest_plugins = ["tests.command_line"]
+pytest_plugins = ["tests.command_line", "tests.scripted"]
 
 
 @pytest.fixture(scope="session")

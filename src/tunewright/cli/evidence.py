@@ -88,6 +88,41 @@ def import_(
         terminal.document(found.model_dump(mode="json"))
 
 
+@review_app.command("judge")
+def judge(
+    run: RunName = None,
+    first: Annotated[str, typer.Option("--first", help="Arm to be compared.")] = "tuned",
+    second: Annotated[str | None, typer.Option("--second", help="Its rival; the best untuned arm by default.")] = None,
+    project: Where = Path(),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask the recipe's judge model, in both orders, after measuring it against people."""
+    from tunewright import judging, stages
+    from tunewright.project import outcome_of
+
+    opened, terminal = _opened(project, json)
+    folder = opened.folder.run(run)
+    stored = stages.stored(folder) if folder.predictions.is_file() else {}
+    rival = second or ((outcome_of(folder) or {}).get("verdict") or {}).get("against") or "base"
+    found = judging.judge(opened, folder, stored, first, rival)
+    terminal.say()
+    terminal.say(f"{found.judge} on {first} against {rival}, each pair in both orders:")
+    terminal.say(
+        f"    {found.wins} wins, {found.losses} losses, {found.flips} flipped with the order, "
+        f"{found.unreadable} unreadable; {found.alike} answered alike, not asked"
+    )
+    known = found.calibration
+    if known is not None:
+        terminal.say(
+            f"    against people: right in {100 * known.accuracy:.0f} % [{100 * known.low:.0f}, {100 * known.high:.0f}]"
+            f", κ {known.kappa:.2f} [{known.kappa_low:.2f}, {known.kappa_high:.2f}], {known.pairs} pairs"
+        )
+    terminal.say(f"    {found.gate.message}")
+    if json:
+        terminal.document(found.model_dump(mode="json"))
+
+
 def trials(
     run: RunName = None,
     cases: Annotated[int, typer.Option("--cases", min=1, help="At most this many cases per change.")] = 200,

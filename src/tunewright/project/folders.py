@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "trials.json"
 
     @property
+    def judged(self) -> Path:
+        """What a judge model said of it, once asked."""
+        return self.path / "judge.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -124,6 +124,9 @@ class TrainSpec(Spec):
     seed: int = Field(0, description="Order of rows and start of the adapter.")
     checkpoints: int = Field(5, ge=1, description="How often the model is saved and scored in a run.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
+    activation_checkpointing: bool | Auto = Field(
+        "auto", description="Compute layers again in the backward pass to save memory; auto: where it is needed."
+    )
 
 
 class GateSpec(Spec):
@@ -166,6 +169,25 @@ class ExternalArm(Spec):
     external: ExternalSpec = Field(description="The server that answers.")
 
 
+class JudgeSpec(Spec):
+    """A model that compares two arms' answers, once it is known how far it agrees with people."""
+
+    model: str = Field(
+        description="Its name at the server; without `url`, a hub id or path run here."
+    )
+    url: str | None = Field(None, description="An OpenAI-compatible server's address up to and including `/v1`.")
+    key_env: str | None = Field(None, description="Environment variable that holds the key.")
+    region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
+    prices: tuple[float, float] | None = Field(None, description="Per million prompt and completion tokens.")
+    rubric: str = Field(
+        "Right before helpful, helpful before well put.", description="What makes one answer better than another."
+    )
+    labels: str | None = Field(
+        None, description="Pairs people have judged (JSON lines), or a folder of filled review sheets."
+    )
+    cases: int = Field(100, ge=1, description="At most this many cases, drawn by the split's seed.")
+
+
 ArmName = Literal["base", "prompted", "few_shot", "rag", "classifier", "tuned", "tuned_rag"]
 Version = Annotated[Literal[1], Field(description="Version of this file's form.")]
 
@@ -187,6 +209,7 @@ class Recipe(Spec):
     arms: tuple[ArmName | RagArm | ExternalArm, ...] | Auto = Field(
         "auto", description="What is compared on the suite."
     )
+    judge: JudgeSpec | None = Field(None, description="A model as judge; it decides nothing until calibrated.")
     train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
     gates: GateSpec = Field(default_factory=lambda: GateSpec(), description="What must hold.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tunewright.measured import JudgeReport
 from tunewright.records import (
     ArmScore,
     Case,
@@ -64,6 +65,7 @@ def evidence_of(
         robustness=tuple(Robustness.model_validate(r) for r in tried.get("robustness", ())),
         memorisation=tuple(Finding.model_validate(f) for f in tried.get("memorisation", ())),
         refusals=tuple(Refusals.model_validate(r) for r in tried.get("refusals", ())),
+        judge=JudgeReport.model_validate(tried["judge"]) if tried.get("judge") else None,
         ledger=dataset.ledger,
         splits=dataset.splits,
         facts=tuple(facts),

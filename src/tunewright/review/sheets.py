@@ -106,7 +106,7 @@ def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
     votes: dict[str, dict[str, str]] = {}
     for name, sides in key["first_is"].items():
         if (folder / name).is_file():
-            for item, vote in _votes(folder / name, sides).items():
+            for item, vote in sheet_votes(folder / name, sides).items():
                 votes.setdefault(item, {})[name] = vote
     if not votes:
         raise DataError("no sheet holds a vote yet.", where=str(folder), remedy=f"Fill the column `{CHOICE}`.")
@@ -137,7 +137,7 @@ def _agreement(ratings: Sequence[Sequence[str | None]]) -> dict[str, float | Non
         return {}
 
 
-def _votes(path: Path, sides: Mapping[str, str]) -> dict[str, str]:
+def sheet_votes(path: Path, sides: Mapping[str, str]) -> dict[str, str]:
     """Votes of one sheet by item, as `first`, `second` or `tie`."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,0 +1,163 @@
+"""A judge model's opinion of a run: the recipe's judge asked about two arms' answers, measured against people first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tunewright import models, outside, stages
+from tunewright.engine import Endpoint, Sampling, TorchEngine
+from tunewright.errors import RecipeError, RunError
+from tunewright.measured import JudgeReport
+from tunewright.project import RunFolder
+from tunewright.records import Calibration, Case, Gate, Message
+from tunewright.render import Renderer
+from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
+from tunewright.store import append_line, digest, read_lines, write_json
+from tunewright.workshop import Project, identity
+
+_SAYS = Sampling(max_new_tokens=16)
+# Requests put at once: what is answered is kept after each of them.
+_CHUNK = 32
+
+
+def gates(project: Project, run: RunFolder, predictions: stages.Predictions, against: str) -> tuple[Gate, ...]:
+    """The gate `judge`, where the recipe names one and there is a rival to compare with."""
+    if project.recipe.judge is None or "tuned" not in predictions or against not in predictions:
+        return ()
+    return (judge(project, run, predictions, "tuned", against).gate,)
+
+
+def judge(project: Project, run: RunFolder, predictions: stages.Predictions, first: str, second: str) -> JudgeReport:
+    """Ask the recipe's judge which arm answers better, in both orders, and write it into the run.
+
+    Replies are kept in the project, by judge and prompt: asking again sends nothing. Raises `RecipeError` where the
+    recipe names no judge or its privacy forbids asking, `RunError` for an arm without answers, `EndpointError`.
+    """
+    spec = project.recipe.judge
+    if spec is None:
+        raise RecipeError("names no judge.", where="judge", remedy="judge: {url: …, model: …, labels: pairs.jsonl}")
+    for arm in (first, second):
+        if arm not in predictions:
+            known = ", ".join(predictions) or "none"
+            raise RunError(f"no answers of an arm `{arm}` are stored.", where=run.id, remedy=f"Stored arms: {known}.")
+    seed = project.recipe.data.split.seed
+    with project.tell.stage("judge") as found:
+        asked = _Asked(project)
+        calibration = _calibration(project, asked, seed)
+        mine, theirs = ({p.case: p.text for p in predictions[arm]} for arm in (first, second))
+        both = [c for c in project.suite.cases if c.id in mine and c.id in theirs]
+        differing = [c for c in both if mine[c.id].strip() != theirs[c.id].strip()]
+        drawn = random.Random(seed).sample(differing, min(spec.cases, len(differing)))
+        pairs = [Pair(_question(c), mine[c.id], theirs[c.id]) for c in drawn]
+        judgements = judge_pairs(pairs, asked, spec.rubric)
+        gate = judge_gate(judgements, calibration, seed=seed)
+        found.append(gate.message)
+    made = JudgeReport(
+        judge=spec.model,
+        rubric=spec.rubric,
+        first=first,
+        second=second,
+        alike=len(both) - len(differing),
+        wins=sum(j.winner == "first" for j in judgements),
+        losses=sum(j.winner == "second" for j in judgements),
+        flips=sum(j.flipped for j in judgements),
+        unreadable=sum(None in (j.as_given, j.swapped) for j in judgements),
+        calibration=calibration,
+        gate=gate,
+        asked=asked.asked,
+        reused=asked.reused,
+        cost=asked.cost,
+        winners={case.id: j.winner for case, j in zip(drawn, judgements, strict=True)},
+    )
+    write_json(run.judged, made.model_dump(mode="json"))
+    return made
+
+
+def _calibration(project: Project, asked: _Asked, seed: int) -> Calibration | None:
+    """The judge against people, where the recipe names pairs that people have judged."""
+    spec = project.recipe.judge
+    if spec is None or spec.labels is None:
+        return None
+    pairs = labelled_pairs(project.folder.root / spec.labels)
+    if not pairs:
+        raise RecipeError("no pair there has a preference.", where=f"judge.labels: {spec.labels}")
+    return calibrate(pairs, judge_pairs(pairs, asked, spec.rubric), seed=seed)
+
+
+def _question(case: Case) -> str:
+    turns = [f"{m.get('role')}: {m.get('content') or ''}" for m in case.messages if m.get("role") != "system"]
+    return turns[0].removeprefix("user: ") if len(turns) == 1 else "\n".join(turns)
+
+
+class _Asked:
+    """The judge as a function from prompts to what it said; keeps every reply and counts what was sent."""
+
+    def __init__(self, project: Project) -> None:
+        spec = project.recipe.judge
+        assert spec is not None
+        self.asked = self.reused = 0
+        self.cost: float | None = 0.0 if spec.prices or spec.url is None else None
+        self._project = project
+        self._path: Path = project.folder.store / "judge.jsonl"
+        self._who, self._say = _local(project, spec.model) if spec.url is None else _remote(project, self._paid)
+
+    def __call__(self, prompts: Sequence[str]) -> list[str]:
+        known = {row["key"]: row["text"] for row in read_lines(self._path)} if self._path.is_file() else {}
+        keys = [digest(self._who, _SAYS.key(), prompt) for prompt in prompts]
+        missing = list({key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}.items())
+        self.asked += len(prompts)
+        self.reused += len(prompts) - len(missing)
+        for at in range(0, len(missing), _CHUNK):
+            chunk = missing[at : at + _CHUNK]
+            for (key, _), text in zip(chunk, self._say([prompt for _, prompt in chunk]), strict=True):
+                append_line(self._path, {"key": key, "text": text})
+                known[key] = text
+            self._project.progress("judge", at + len(chunk), len(missing), "both orders")
+        return [known[key] for key in keys]
+
+    def _paid(self, cost: float | None) -> None:
+        if self.cost is not None and cost is not None:
+            self.cost += cost
+
+
+Say = Callable[[Sequence[str]], list[str]]
+
+
+def _remote(project: Project, paid: Callable[[float | None], None]) -> tuple[str, Say]:
+    """A judge behind an OpenAI-compatible server, as far as the recipe's privacy allows."""
+    spec = project.recipe.judge
+    assert spec is not None and spec.url is not None
+    endpoint: Endpoint = outside.server(
+        spec.url,
+        spec.model,
+        privacy=project.recipe.privacy,
+        where="judge",
+        region=spec.region,
+        key_env=spec.key_env,
+        prices=spec.prices,
+    )
+
+    def say(prompts: Sequence[str]) -> list[str]:
+        replies = endpoint.chat([[{"role": "user", "content": prompt}] for prompt in prompts], _SAYS)
+        for reply in replies:
+            paid(endpoint.cost(reply))
+        return [reply.text for reply in replies]
+
+    return endpoint.identity, say
+
+
+def _local(project: Project, model: str) -> tuple[str, Say]:
+    """A judge computed on this machine: nothing is sent anywhere."""
+    base = models.load(model, root=project.folder.root, device=project.device)
+    stops = base.model.generation_config.eos_token_id
+    renderer = Renderer(base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
+    who = identity(base, None)
+    engine = TorchEngine(base.model, stop_ids=renderer.stop_ids, pad_id=renderer.pad_id, identity=who)
+
+    def say(prompts: Sequence[str]) -> list[str]:
+        outputs = engine.generate([renderer.prompt([Message("user", p)]) for p in prompts], _SAYS)
+        return [renderer.decode(o.output_ids) for o in outputs]
+
+    return f"local:{who}:{renderer.fingerprint}", say

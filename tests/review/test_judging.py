@@ -1,0 +1,123 @@
+"""The recipe's judge, asked over HTTP by the command line: both orders, calibration, the gate, privacy, reuse."""
+
+import json
+import re
+
+import pytest
+
+from tunewright import journey, judging
+from tunewright.errors import DataError, RecipeError
+from tunewright.records import Prediction
+from tunewright.review import labelled_pairs, write_sheets
+from tunewright.store import read_json, write_text
+from tunewright.workshop import begin_run
+
+COLOURS = {"red", "green", "blue"}
+
+
+def by_colour(prompt):
+    """A judge that prefers the answer which is a colour; a pair without one is not decided."""
+    a, b = re.search(r"Answer \(a\):\n(.*?)\n\nAnswer \(b\):\n(.*?)\n\nWhich", prompt, re.DOTALL).groups()
+    return "(a)" if a in COLOURS and b not in COLOURS else "(b)" if b in COLOURS and a not in COLOURS else "neither"
+
+
+@pytest.fixture
+def judged(project, scripted, tmp_path):
+    """A project whose newest run holds right tuned answers and wrong base answers, and pairs people labelled."""
+    scripted.say = by_colour
+    rows = [
+        {"question": f"q{i}", "first": "red" if i % 2 else "no", "second": "no" if i % 2 else "red",
+         "better": "first" if i % 2 else "second"} for i in range(40)
+    ]  # fmt: skip
+    rows.append({"question": "t", "first": "red", "second": "blue", "better": "tie"})
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+    def make(more="", url=None, labels=", labels: ../people.jsonl"):
+        judge = f"{{url: '{url or scripted.url}', model: scripted{labels}, prices: [1, 1]}}"
+        folder = project(recipe=f"arms: [base, tuned]\njudge: {judge}\n{more}")
+        opened = journey.open_project(folder)
+        run = begin_run(opened)
+        lines = []
+        for case in opened.suite.cases:
+            for arm, text in (("base", f"what is {case.id}"), ("tuned", case.expected)):
+                lines.append(Prediction(case=case.id, arm=arm, text=text, score=None, seconds=0).model_dump_json())
+        write_text(run.predictions, "\n".join(lines) + "\n")
+        return folder, run
+
+    return make
+
+
+def test_the_command_measures_asks_in_both_orders_and_asks_nothing_twice(judged, scripted, cli):
+    folder, run = judged()
+    ran = cli("review", "judge", "--project", folder, "--json")
+    assert ran.code == 0, ran.err
+    found = ran.document
+    cases = found["wins"]
+    assert cases == 32 and found["losses"] == found["flips"] == found["unreadable"] == 0
+    assert found["gate"]["ok"] is True and found["calibration"]["pairs"] == 40
+    assert found["calibration"]["kappa"] == 1.0
+    assert len(scripted.asked) == 2 * (cases + 40) == found["asked"] and found["reused"] == 0
+    assert found["cost"] == pytest.approx(len(scripted.asked) * 102 / 1e6)
+    assert "Right before helpful" in scripted.asked[0]["messages"][0]["content"]
+    again = cli("review", "judge", "--project", folder, "--json").document
+    assert again["reused"] == again["asked"] and again["cost"] == 0
+    assert len(scripted.asked) == found["asked"]
+    assert "32 wins" in cli("review", "judge", "--project", folder).out
+    assert read_json(run.judged)["winners"] == found["winners"]
+
+
+def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(judged, scripted, cli):
+    folder, _ = judged(labels="")
+    assert cli("review", "judge", "--project", folder, "--json").document["gate"]["ok"] is None
+    scripted.say = lambda prompt: "(a)"
+    other = journey.open_project(folder, ["judge.model=other"])
+    run = other.folder.run()
+    from tunewright import stages
+
+    found = judging.judge(other, run, stages.stored(run), "tuned", "base")
+    assert found.flips == 32 and found.wins == 0 and set(found.winners.values()) == {None}
+
+
+def test_a_local_judge_sends_nothing(judged, scripted):
+    folder, run = judged()
+    from tunewright import stages
+
+    opened = journey.open_project(folder, ["judge={model: seedling, cases: 2}"])
+    found = judging.judge(opened, run, stages.stored(run), "tuned", "base")
+    assert found.asked == 4 and found.cost == 0 and not scripted.asked
+
+
+def test_privacy_missing_judges_and_arms_are_told(judged, cli, scripted):
+    folder, _ = judged(url="http://judge.example/v1")
+    ran = cli("review", "judge", "--project", folder)
+    assert ran.code == 2 and "privacy: local" in ran.err
+    wrong = cli("review", "judge", "--second", "rag", "--project", folder)
+    assert wrong.code == 2 and "Stored arms: base, tuned" in wrong.err
+    with pytest.raises(RecipeError, match="names no judge"):
+        opened = journey.open_project(folder, ["judge=null"])
+        judging.judge(opened, opened.folder.run(), {}, "tuned", "base")
+    assert not scripted.asked
+
+
+def test_labels_come_from_filled_sheets_too(judged, tmp_path):
+    folder, run = judged()
+    from tunewright import stages
+
+    opened, stored = journey.open_project(folder), stages.stored(run)
+    sheets = write_sheets(opened.suite, stored["tuned"], stored["base"], tmp_path / "r", reviewers=1, cases=5)
+    key = read_json(tmp_path / "r" / "key.json")["first_is"][sheets[0].name]
+    import csv
+
+    with sheets[0].open(newline="") as file:
+        filled = list(csv.reader(file))
+    for line in filled[1:]:
+        line[4] = key[line[0]]
+    with sheets[0].open("w", newline="") as file:
+        csv.writer(file).writerows(filled)
+    pairs = labelled_pairs(tmp_path / "r")
+    assert len(pairs) == 5 and all(p.human == "first" and p.first in COLOURS for p in pairs)
+    (tmp_path / "bad.jsonl").write_text('{"question": "q", "first": "a", "second": "b", "better": "maybe"}\n')
+    with pytest.raises(DataError, match=r"bad\.jsonl:1"):
+        labelled_pairs(tmp_path / "bad.jsonl")
+    with pytest.raises(DataError, match="no such file"):
+        labelled_pairs(tmp_path / "none.jsonl")
