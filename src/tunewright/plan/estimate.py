@@ -98,6 +98,9 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
     tokens = max(data.longest, min(4096, data.mean_tokens * choice["effective_batch_size"]))
     # Per token and layer: attention in and out, queries, keys, values, two norms, three MLP products; fp32.
     per_token = model.layers * (10 * model.hidden + 4 * model.intermediate) * 4
+    if choice["activation_checkpointing"] is True:
+        # Each layer's input, and one layer as a whole.
+        per_token = 4 * model.layers * model.hidden + per_token // model.layers
     parts = {
         "weights": 4 * model.parameters / billion,
         "gradients": 4 * trainable / billion,

@@ -171,6 +171,7 @@ class Decoder:
         self.head = causal.lm_head.weight.detach().to(dtype)
         self.norm = self.inside.norm.weight.detach().float()
         self.epsilon = self.inside.norm.variance_epsilon
+        self.recompute = False
         adapted = [i for i, layer in enumerate(self.layers) if any(p.rank for p in layer.products)]
         self.lowest = adapted[0]
 
@@ -182,7 +183,10 @@ class Decoder:
 
     @torch.no_grad()
     def loss(self, batch: MicroBatch, over: float, backward: bool) -> float:
-        """Weighted sum of the batch's cross-entropies over `over`; with `backward` its gradients are added."""
+        """Weighted sum of the batch's cross-entropies over `over`; with `backward` its gradients are added.
+
+        With `recompute` only the stream before each layer is kept, and the layer computed again in the backward pass.
+        """
         unique, place = np.unique(batch.states.cpu().numpy(), return_inverse=True)
         # Spare rows at the end, all zero where it matters: on a CPU, products of a shape never met before cost their
         # kernel's making first, and no two batches have the same number of tokens.
@@ -191,11 +195,13 @@ class Decoder:
         plan, last_plan = Attention(batch), Attention(batch, unique)
         rope = self._rope(F.pad(batch.positions, (0, spare)))
         x = self.inside.embed_tokens(F.pad(batch.ids, (0, spare))).float()
-        trail: list[_Kept] = []
+        trail: list[_Kept | torch.Tensor] = []
         for index, layer in enumerate(self.layers):
-            x, kept = layer.forward(x, rope, last_plan if layer.last else plan, rows)
+            before = x
+            x, kept = layer.forward(before, rope, last_plan if layer.last else plan, rows)
             if backward and index >= self.lowest:
-                trail.append(kept)
+                trail.append(before if self.recompute and not layer.last else kept)
+            del before, kept
         scale = _inverse_rms(x, self.epsilon)
         normed = x * scale
         states = (normed * self.norm).to(self.dtype)
@@ -209,8 +215,11 @@ class Decoder:
         d_states = torch.zeros_like(x).index_put_((spread,), grads.float(), accumulate=True)
         dx = _norm_backward(torch.zeros_like(x), d_states.mul_(self.norm), normed, scale)
         for index in range(len(self.layers) - 1, self.lowest - 1, -1):
-            layer = self.layers[index]
-            dx = layer.backward(dx, trail.pop(), rope, last_plan if layer.last else plan, rows, index > self.lowest)
+            layer, was = self.layers[index], trail.pop()
+            kept = layer.forward(was, rope, plan, rows)[1] if isinstance(was, torch.Tensor) else was
+            del was
+            dx = layer.backward(dx, kept, rope, last_plan if layer.last else plan, rows, index > self.lowest)
+            del kept
         return loss
 
     def _rope(self, positions: torch.Tensor) -> _Rope:

@@ -17,7 +17,7 @@ from tunewright.train import checkpoint as checkpoints
 from tunewright.train.adapters import assert_alive, prepare, trainable
 from tunewright.train.choice import Choice, choose
 from tunewright.train.events import Events, Listener, peak_gb
-from tunewright.train.memory import first_budget, is_out_of_memory
+from tunewright.train.memory import first_room, is_out_of_memory
 from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
 from tunewright.train.ranks import Ranks
 from tunewright.train.settings import FitResult, Settings
@@ -129,6 +129,10 @@ def _begin(
     optimizer = torch.optim.AdamW(
         list(named.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
+    choice = choose(model, train, settings)
+    room = first_room(model, settings, max(len(example.ids) for example in train), ranks.neighbours)
+    if room.recompute and (settings.activation_checkpointing is True or choice.computer.can_recompute):
+        choice.computer.recompute()
     return _Run(
         model=model,
         train=train,
@@ -138,8 +142,8 @@ def _begin(
         events=Events(directory / "events.jsonl" if ranks.first else None, on_event if ranks.first else None),
         optimizer=optimizer,
         names=list(named),
-        choice=choose(model, train, settings),
-        budget=first_budget(model, settings, ranks.neighbours),
+        choice=choice,
+        budget=room.tokens,
         ranks=ranks,
     )
 
@@ -181,6 +185,7 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
         "layout": run.choice.how,
         "refused": list(run.choice.refused),
         "share": run.computer.share,
+        "activation_checkpointing": run.computer.recomputes,
         "micro_batch_tokens": run.budget,
     }
 
@@ -261,9 +266,17 @@ def _gradients(run: _Run, examples: Sequence[Rendered], step: int) -> float:
 
 
 def _lower(run: _Run, batches: Sequence[Batch], step: int, out: bool) -> None:
-    """Halve the micro-batch of the process whose memory is `out`. Raises `TrainingError` at a single example."""
+    """Halve the micro-batch of the process whose memory is `out`; at a single example, compute layers again instead.
+
+    Raises `TrainingError` when that is done already, or forbidden.
+    """
     largest = max((batch.tokens for batch in batches), default=0)
     if run.ranks.any(out and all(batch.examples == 1 for batch in batches)):
+        computer = run.computer
+        if run.settings.activation_checkpointing == "auto" and computer.can_recompute and not computer.recomputes:
+            computer.recompute()
+            run.events.tell("memory", step=step + 1, activation_checkpointing=True)
+            return
         raise TrainingError(
             f"memory is out for a single example of {largest} tokens.",
             where=f"step {step + 1}",
@@ -312,6 +325,7 @@ def _end(run: _Run, total: int) -> FitResult:
     if chosen.step != kept[-1].step:
         checkpoints.restore_weights(chosen.path, run.model)
     assert_alive(run.model)
+    run.computer.recompute(False)
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     result = FitResult(
         model=run.model.eval(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -14,24 +15,40 @@ _MOST = 16_384
 _LEAST = 512
 
 
-def first_budget(model: Any, settings: Settings, neighbours: int = 1) -> int:
-    """Tokens per micro-batch to begin with: as asked, else what a third of the free memory holds, within reason.
+@dataclass(frozen=True)
+class Room:
+    """Tokens per forward pass to begin with, and whether layers are computed again in the backward pass."""
 
-    The memory of a CPU is divided among the `neighbours` processes on this machine.
+    tokens: int
+    recompute: bool
+
+
+def first_room(model: Any, settings: Settings, longest: int, neighbours: int = 1) -> Room:
+    """What is asked for, else what a third of the free memory holds, within reason.
+
+    Layers are computed again only where the `longest` example would not fit otherwise. The memory of a CPU is divided
+    among the `neighbours` processes on this machine.
     """
-    if settings.micro_batch_tokens != "auto":
-        return settings.micro_batch_tokens
     device = next(model.parameters()).device
-    free = (
-        torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available / neighbours
-    )
-    return max(_LEAST, min(_MOST, int(free / 3 / _bytes_per_token(model))))
+    cuda = device.type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if cuda else psutil.virtual_memory().available / neighbours
+    whole, layerwise = _bytes_per_token(model)
+    wanted = settings.activation_checkpointing
+    recompute = longest * whole > free / 3 if wanted == "auto" else wanted
+    if settings.micro_batch_tokens != "auto":
+        return Room(settings.micro_batch_tokens, recompute)
+    return Room(max(_LEAST, min(_MOST, int(free / 3 / (layerwise if recompute else whole)))), recompute)
 
 
-def _bytes_per_token(model: Any) -> float:
-    """Activations kept for backward per token: every linear layer's input and output, twice for what lies between."""
+def _bytes_per_token(model: Any) -> tuple[float, float]:
+    """Activations kept for backward per token: of the whole model, and where only layers' inputs and one layer are.
+
+    A layer keeps every linear layer's input and output, twice for what lies between.
+    """
     width = sum(sum(m.weight.shape) for m in model.modules() if isinstance(m, torch.nn.Linear))
-    return 2.0 * 4 * float(width)
+    config = model.config.get_text_config()
+    layers = config.num_hidden_layers
+    return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -33,6 +33,7 @@ class Settings(Record):
     checkpoints: int = Field(5, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     share: bool = True
+    activation_checkpointing: bool | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)

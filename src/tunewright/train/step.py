@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 
+from tunewright.errors import TrainingError
 from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
 from tunewright.records import Rendered
 from tunewright.train.fused import Decoder
@@ -32,11 +33,39 @@ class Computer:
         self.model, self.precision, self.layout, self.share = model, precision, layout, share
         self.device = next(model.parameters()).device
         self.decoder = Decoder(model, DTYPES[precision]) if fused else None
+        self.recomputes = False
 
     def refresh(self) -> None:
         """To be called after every change of the trained weights."""
         if self.decoder:
             self.decoder.refresh()
+
+    @property
+    def can_recompute(self) -> bool:
+        """Whether activations can be traded for time."""
+        return self.decoder is not None or bool(getattr(self.model, "supports_gradient_checkpointing", False))
+
+    def recompute(self, wanted: bool = True) -> None:
+        """Keep only each layer's input for the backward pass and compute the layer again there, or stop doing so.
+
+        This is activation checkpointing (Chen et al. 2016): the same gradients for less memory and a third more work.
+        Raises `TrainingError` for a model whose modules cannot.
+        """
+        if self.decoder:
+            self.decoder.recompute = wanted
+        elif wanted:
+            if not self.can_recompute:
+                raise TrainingError(
+                    "this model cannot compute its layers again.",
+                    where="train.activation_checkpointing",
+                    remedy="Leave it at auto or false.",
+                )
+            _checkpoint_modules(self.model)
+        elif self.recomputes:
+            for module in self.model.modules():
+                if hasattr(module, "gradient_checkpointing"):
+                    module.gradient_checkpointing = False
+        self.recomputes = wanted
 
     def lay_out(self, examples: Sequence[Rendered], budget: int) -> Sequence[Batch]:
         """`examples` in micro-batches of at most `budget` tokens."""
@@ -91,6 +120,17 @@ class Computer:
                 wanted = batch.weights[:, 1:] > 0
                 logits, labels, weights = logits[wanted], batch.ids[:, 1:][wanted], batch.weights[:, 1:][wanted]
         return (F.cross_entropy(logits.float(), labels, reduction="none") * weights).sum()
+
+
+def _checkpoint_modules(model: Any) -> None:
+    """Have transformers compute each layer again in the backward pass."""
+    ways = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=ways)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=ways)
+    # It has made the embeddings ask for gradients, which would send the backward pass below the lowest adapter.
+    model.disable_input_require_grads()
 
 
 def place(batch: Batch, device: torch.device) -> Batch:

@@ -1,0 +1,127 @@
+"""Activation checkpointing: the same gradients from less memory, nothing computed again below the lowest adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tests.train.families import model_of, rows
+from tunewright.errors import TrainingError
+from tunewright.train import Settings, fit
+from tunewright.train.adapters import prepare, trainable
+from tunewright.train.step import Computer
+
+SETTINGS = Settings(rank=4, alpha=8.0, effective_batch_size=4, steps=4, learning_rate=5e-3, checkpoints=1)
+
+
+class _Held(TorchDispatchMode):
+    """Counts the bytes of every tensor made inside it that is still alive, and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        self.alive = {key: held for key, held in self.alive.items() if not held[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self.alive.values()))
+        return made
+
+
+def _deep(target: str = "all-linear") -> Any:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=96,
+        hidden_size=32,
+        intermediate_size=96,
+        num_hidden_layers=8,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    settings = SETTINGS.model_copy(update={"target_modules": target if target == "all-linear" else (target,)})
+    model = prepare(LlamaForCausalLM(config), settings).train()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.1)
+    return model
+
+
+def _step(model: Any, fused: bool, again: bool) -> tuple[dict[str, torch.Tensor], int]:
+    computer = Computer(model, "float32", "forest", fused=fused, share=True)
+    computer.recompute(again)
+    batches = computer.lay_out(rows(8), 10_000)
+    with _Held() as held:
+        computer.accumulate(batches, sum(batch.weight for batch in batches))
+    computer.recompute(False)
+    grads = {name: p.grad.clone() for name, p in trainable(model).items()}
+    model.zero_grad()
+    return grads, held.peak
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_same_gradients_from_less_than_half_the_memory(fused: bool) -> None:
+    model = _deep()
+    want, whole = _step(model, fused, again=False)
+    got, less = _step(model, fused, again=True)
+    assert all(torch.equal(got[name], want[name]) for name in want)
+    assert less < 0.5 * whole, (less, whole)
+
+
+def test_nothing_below_the_lowest_adapter_is_computed_again() -> None:
+    model = _deep("layers.5.self_attn.q_proj")
+    calls = [0] * 8
+    for index, layer in enumerate(model.get_base_model().model.layers):
+
+        def count(*_: Any, index: int = index) -> None:
+            calls[index] += 1
+
+        layer.register_forward_pre_hook(count)
+        layer.mlp.register_forward_pre_hook(count)
+    _step(model, fused=False, again=True)
+    # Each pass counts twice, once for the layer and once inside it.
+    assert calls[:5] == [2] * 5
+    assert all(count > 2 for count in calls[5:])
+
+
+def _run(folder: Path, family: str = "llama", **more: Any) -> tuple[list[float], list[Any]]:
+    told: list[Any] = []
+    settings = SETTINGS.model_copy(update=more)
+    fit(model_of(family), rows(6), [], settings, directory=folder, on_event=told.append)
+    return [event["loss"] for event in told if event["type"] == "step"], told
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+def test_a_run_that_asks_for_it_has_the_same_losses(family: str, tmp_path: Path) -> None:
+    want, told = _run(tmp_path / "without", family)
+    assert told[0]["activation_checkpointing"] is False
+    got, told = _run(tmp_path / "with", family, activation_checkpointing=True)
+    assert told[0]["activation_checkpointing"] is True
+    assert got == pytest.approx(want, abs=1e-6)
+
+
+def test_auto_turns_to_it_when_one_example_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    want, _ = _run(tmp_path / "plenty")
+    real = Computer.accumulate
+
+    def limited(self: Computer, batches: Any, total: float) -> float:
+        if self.model.training and not self.recomputes:
+            raise MemoryError
+        return real(self, batches, total)
+
+    monkeypatch.setattr(Computer, "accumulate", limited)
+    got, told = _run(tmp_path / "auto")
+    assert got == pytest.approx(want, abs=1e-5)
+    assert [event.get("activation_checkpointing") for event in told if event["type"] == "memory"][-1] is True
+    with pytest.raises(TrainingError, match="single example"):
+        _run(tmp_path / "never", activation_checkpointing=False)
