@@ -9,6 +9,7 @@ import typer
 
 from tunewright.cli.data import data_app
 from tunewright.cli.evidence import review_app, trials
+from tunewright.cli.exchange import exchange_app
 
 app = typer.Typer(
     help="From examples of a behaviour to a model that provably has it – or proof that tuning is not worth it.",
@@ -258,6 +259,7 @@ def schema(
 
 app.add_typer(data_app, name="data")
 app.add_typer(review_app, name="review")
+app.add_typer(exchange_app, name="exchange")
 app.command()(trials)
 
 

@@ -1,0 +1,93 @@
+"""Commands that speak with other evaluation tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+exchange_app = typer.Typer(
+    help="Read and write the logs of other evaluation tools.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
+
+
+@exchange_app.command("harness")
+def harness(
+    tuned: Annotated[Path, typer.Argument(help="Samples of the tuned model: samples_TASK_DATE.jsonl.")],
+    base: Annotated[Path, typer.Argument(help="Samples of the base on the same task.")],
+    metric: Annotated[str | None, typer.Option("--metric", help="Score to compare; the first from 0 to 1.")] = None,
+    filter: Annotated[str | None, typer.Option("--filter", help="The log's filter; the first by default.")] = None,
+    min_gain: Annotated[float, typer.Option("--min-gain", min=0, max=1, help="Least gain wanted.")] = 0.0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two models' logs of lm-evaluation-harness case by case, with the verdict a run would get."""
+    from tunewright.cli.terminal import Terminal
+    from tunewright.cli.words import verdict_lines
+    from tunewright.evaluate import decide
+    from tunewright.exchange import read_samples, same_cases
+
+    ours = read_samples(tuned, arm="tuned", metric=metric, filter=filter)
+    theirs = read_samples(base, arm="base", metric=metric, filter=filter)
+    same_cases(ours, theirs)
+    found = decide(ours.suite, {"base": theirs.predictions, "tuned": ours.predictions}, min_gain=min_gain)
+    terminal = Terminal(as_json=json)
+    terminal.say(f"{len(ours.suite.cases)} cases, {ours.metric} ({ours.filter})")
+    for arm in found.arms:
+        terminal.say(f"    {arm.name:<6} {100 * arm.score:5.1f} %  [{100 * arm.low:.1f}, {100 * arm.high:.1f}]")
+    for line in verdict_lines(found.verdict, found.arms):
+        terminal.say(line)
+    if json:
+        terminal.document({"metric": ours.metric, "filter": ours.filter, **found.model_dump(mode="json")})
+    if found.verdict.decision != "ship":
+        raise typer.Exit(3)
+
+
+@exchange_app.command("inspect")
+def inspect(
+    run: Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the logs, one per arm.")] = Path("logs"),
+    project: Annotated[Path, typer.Option("--project", help="Folder with the recipe.")] = Path(),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
+    from tunewright import journey, stages
+    from tunewright.cli.terminal import Terminal
+    from tunewright.errors import RunError
+    from tunewright.evaluate import decide
+    from tunewright.exchange import inspect_log
+    from tunewright.records import RunRecord
+    from tunewright.store import read_json, write_json
+
+    terminal = Terminal(as_json=json)
+    opened = journey.open_project(project, (), tell=terminal)
+    folder = opened.folder.run(run)
+    stored = stages.stored(folder) if folder.predictions.is_file() else {}
+    if not stored:
+        raise RunError("this run has no answers yet.", where=folder.id, remedy="tunewright baseline")
+    record = RunRecord.model_validate(read_json(folder.record))
+    arms = {arm.name: arm for arm in decide(opened.suite, stored).arms}
+    files = []
+    for name, predictions in stored.items():
+        path = out / f"{record.created.replace(':', '-').removesuffix('Z')}_{name.replace('_', '-')}_{folder.id}.json"
+        log = inspect_log(
+            opened.suite,
+            predictions,
+            arms[name],
+            task=opened.recipe.task or opened.folder.root.name,
+            model=f"tunewright/{record.base}" + ("-tuned" if name in stages.TUNED else ""),
+            run=folder.id,
+            created=record.created.replace("Z", "+00:00"),
+            versions=record.versions,
+        )
+        write_json(path, log)
+        files.append(str(path.resolve()))
+        terminal.say(f"  log      {path}")
+    terminal.say(f"  next     inspect view --log-dir {out}")
+    if json:
+        terminal.document({"run": folder.id, "logs": files})
