@@ -189,6 +189,7 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
             f"{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · best on validation at"
             f" step {result.best_step} · {result.tokens_per_second:,.0f} tokens/s"
         )
+        found.extend(_not_adapted(run))
     return result, gates
 
 
@@ -311,6 +312,16 @@ def _data_words(audit: Audit) -> str:
 
 def _first_loss(run: RunFolder) -> float:
     return next((float(e["loss"]) for e in read_lines(run.events) if e["type"] == "step"), float("nan"))
+
+
+def _not_adapted(run: RunFolder) -> list[str]:
+    """A line on the parts of the model that no adapter reached, when there are any."""
+    start: dict[str, Any] = next((e for e in read_lines(run.events) if e["type"] == "start"), {})
+    parts = start.get("not_adapted") or {}
+    if not parts:
+        return []
+    share = 100 * sum(parts.values()) / start["parameters"]
+    return [f"not adapted, for they are no linear layers: {', '.join(parts)} ({share:.0f} % of all weights)"]
 
 
 def _unfinished(project: Project) -> RunFolder:

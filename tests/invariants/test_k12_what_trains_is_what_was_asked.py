@@ -84,3 +84,20 @@ def test_nothing_supervised_is_refused(tmp_path: Path) -> None:
     empty = [Rendered(row.ids, (0.0,) * len(row.ids), len(row.ids)) for row in rows(3)]
     with pytest.raises(TrainingError, match="supervised"):
         fit(model_of("llama"), empty, [], Settings(), directory=tmp_path)
+
+
+def test_experts_that_no_adapter_reaches_are_named(tmp_path: Path) -> None:
+    told: list[Any] = []
+    settings = Settings(rank=4, alpha=8.0, effective_batch_size=4, steps=1, learning_rate=5e-3)
+    result = fit(model_of("mixtral"), rows(4), [], settings, directory=tmp_path, on_event=told.append)
+    # Three layers of four experts: gate and up 32→96 together, down 48→32; the router 32→4.
+    want = {"experts.gate_up_proj": 3 * 4 * 96 * 32, "experts.down_proj": 3 * 4 * 32 * 48, "gate.weight": 3 * 4 * 32}
+    assert told[0]["not_adapted"] == want
+    reached = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in trainable(result.model)}
+    assert not reached & {"experts", "gate_up_proj", "down_proj", "gate"}
+    told.clear()
+    _fit(tmp_path / "dense", told)
+    assert told[0]["not_adapted"] == {}
+    told.clear()
+    _fit(tmp_path / "full", told, method="full")
+    assert told[0]["not_adapted"] == {}

@@ -82,6 +82,22 @@ def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
     return found
 
 
+def not_adapted(model: Any) -> dict[str, int]:
+    """Frozen matrices that are no linear layer, so that no preset reaches them, by name, with their number of weights.
+
+    Mixture-of-experts models keep their experts so. Embeddings are left out: nobody expects an adapter there.
+    """
+    found: dict[str, int] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Embedding) or _is_linear(module):
+            continue
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.ndim >= 2 and not parameter.requires_grad:
+                key = f"{path.rsplit('.', 1)[-1]}.{name}"
+                found[key] = found.get(key, 0) + parameter.numel()
+    return found
+
+
 def assert_alive(model: Any) -> None:
     """Raise `TrainingError` when every adapter still multiplies by zero: such a run trained nothing."""
     outer = [p for name, p in model.named_parameters() if "lora_B" in name]

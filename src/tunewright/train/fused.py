@@ -187,7 +187,7 @@ class Decoder:
 
         With `recompute` only the stream before each layer is kept, and the layer computed again in the backward pass.
         """
-        unique, place = np.unique(batch.states.cpu().numpy(), return_inverse=True)
+        unique, place = self.asked(batch)
         # Spare rows at the end, all zero where it matters: on a CPU, products of a shape never met before cost their
         # kernel's making first, and no two batches have the same number of tokens.
         spare = _GRAIN - batch.tokens % _GRAIN
@@ -221,6 +221,11 @@ class Decoder:
             dx = layer.backward(dx, kept, rope, last_plan if layer.last else plan, rows, index > self.lowest)
             del kept
         return loss
+
+    def asked(self, batch: MicroBatch) -> tuple[Any, Any]:
+        """The tokens that predict something, in order, and each target's place among them."""
+        unique, place = np.unique(batch.states.cpu().numpy(), return_inverse=True)
+        return unique, place
 
     def _rope(self, positions: torch.Tensor) -> _Rope:
         probe = torch.empty(1, 1, dtype=torch.float32, device=positions.device)

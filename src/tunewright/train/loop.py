@@ -14,7 +14,7 @@ import torch
 from tunewright.errors import Interrupted, RunError, TrainingError
 from tunewright.records import Rendered
 from tunewright.train import checkpoint as checkpoints
-from tunewright.train.adapters import assert_alive, prepare, trainable
+from tunewright.train.adapters import assert_alive, not_adapted, prepare, trainable
 from tunewright.train.choice import Choice, choose
 from tunewright.train.events import Events, Listener, peak_gb
 from tunewright.train.memory import first_room, is_out_of_memory
@@ -176,6 +176,7 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
         "validation_examples": len(run.validation),
         "trainable_parameters": sum(p.numel() for p in run.parameters),
         "parameters": sum(p.numel() for p in run.model.parameters()),
+        "not_adapted": not_adapted(run.model),
         "weights_dtype": str(base.dtype).removeprefix("torch."),
         "trainable_dtype": "float32",
         "optimizer_dtype": "float32",
