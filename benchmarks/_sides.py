@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
+from _switches import SWITCHES
 
 WARM_UP = 2
 # Padded tokens the peer may hold at once; a larger batch is split by accumulation.
 PEER_TOKENS = {12: 8_000, 30: 3_000}
 
 
-def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[str, Any]:
-    """tunewright's `fit` on the prepared rows until `steps` are done or `seconds` of steady work are over."""
+def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: str | None = None) -> dict[str, Any]:
+    """tunewright's `fit` on the prepared rows until `steps` are done or `seconds` of steady work are over.
+
+    `without` names a switch that is turned off.
+    """
     import torch
 
     from tunewright.errors import Interrupted
@@ -26,14 +30,17 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[s
     before = resident_gb()
     model = _model(task)
     rows = [Rendered(tuple(r["ids"]), tuple(float(s) for s in r["supervised"]), 0) for r in task["rows"]]
+    given = {"precision": dtype, "activation_checkpointing": False}
+    if without:
+        SWITCHES[without](given)
     settings = Settings(
         effective_batch_size=task["batch"],
         steps=steps,
         learning_rate=2e-4,
         warmup=0.0,
         schedule="constant",
-        precision=dtype,
         checkpoints=1,
+        **given,
     )
     clock = _Clock(seconds)
 
@@ -45,7 +52,7 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[s
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Interrupted):
         fit(model, rows, [], settings, directory=Path(folder), on_event=listen, should_stop=lambda: clock.over)
     result = clock.result(task["batch"]) | {"peak_gb": round(peak_resident_gb() - before, 3)}
-    if seconds < 1e6:
+    if seconds < 1e6 and not without:
         result["matmul_share"] = _matmul_share(task, rows[: task["batch"]], settings, clock.seconds_per_step, torch)
     return result
 

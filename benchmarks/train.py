@@ -1,6 +1,6 @@
 """Training speed and memory beside TRL's SFTTrainer: same model, rows, order, steps and adapter.
 
-    python benchmarks/train.py [--work W] [--data DIR] [--json]
+    python benchmarks/train.py [--work W] [--data DIR] [--switches] [--json]
 
 Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
 are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
@@ -8,6 +8,9 @@ checkpointing and with its only loss for supervised fine-tuning (which computes 
 batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the products of one of our
 steps (counted by torch's flop counter; attention blocks include what lies above the diagonal) over the rate of plain
 `torch.mm` at the model's own shape.
+
+With `--switches` our side is its own peer: everything on beside one thing turned off at a time (`_switches.py`), so
+`ratio.speed` is what that thing is worth in this work.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 
 from _common import median, report, sample
 from _sides import SIDES
+from _switches import SWITCHES
 from _works import batch_of, prepare, shape_of, works
 
 HERE = Path(__file__).resolve()
@@ -35,6 +39,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "../shared/data")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=15.0, help="steady seconds per sample")
+    parser.add_argument("--rounds", type=int, help="samples per side; by default 3, at 135 M one")
+    parser.add_argument("--switches", action="store_true", help="measure what each of our switches is worth")
+    parser.add_argument("--without", choices=SWITCHES, help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=sorted(SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
@@ -42,13 +49,19 @@ def main() -> None:
     given = parser.parse_args()
     if given.side:
         task = json.loads(given.prepared.read_text())
-        print(json.dumps(SIDES[given.side](task, given.dtype, given.steps, given.seconds)))
+        more = {"without": given.without} if given.without else {}
+        print(json.dumps(SIDES[given.side](task, given.dtype, given.steps, given.seconds, **more)))
         return
     chosen = given.work or [work for work in works() if shape_of(work) == "25m"]
-    report("train", [measure(work, given.data.resolve(), given.seconds) for work in chosen], given.json)
+    data = given.data.resolve()
+    if given.switches:
+        results = [one for work in chosen for one in measure_switches(work, data, given.seconds, given.rounds)]
+    else:
+        results = [measure(work, data, given.seconds, given.rounds) for work in chosen]
+    report("train", results, given.json)
 
 
-def measure(work: str, data: Path, seconds: float) -> dict[str, Any]:
+def measure(work: str, data: Path, seconds: float, rounds: int | None = None) -> dict[str, Any]:
     """One work: equality first, then each side's faster type, then speed and memory in turn."""
     big = shape_of(work) != "25m"
     with tempfile.TemporaryDirectory() as folder:
@@ -63,10 +76,50 @@ def measure(work: str, data: Path, seconds: float) -> dict[str, Any]:
         first = {side: run(side, "float32", 3 if big else 10, 1e9) for side in SIDES}
         best = {side: _probe(run, side, first[side]["examples_per_s"]) for side in SIDES}
         taken: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-        for _ in range(1 if big else ROUNDS):
+        for _ in range(rounds or (1 if big else ROUNDS)):
             for side in SIDES:
                 taken[side].append(run(side, best[side][0], 10_000, seconds))
-    return _result(work, task, _equality(first["ours"]["losses"], first["trl"]["losses"]), best, taken)
+    equal = _equality(first["ours"]["losses"], first["trl"]["losses"])
+    return _result(
+        work,
+        task,
+        equal,
+        {"ours": best["ours"], "peer": best["trl"]},
+        {"ours": taken["ours"], "peer": taken["trl"]},
+    )
+
+
+def measure_switches(work: str, data: Path, seconds: float, rounds: int | None = None) -> list[dict[str, Any]]:
+    """One work with everything on, and with each switch off: losses first, then speed and memory in turn."""
+    big = shape_of(work) != "25m"
+    names: list[str | None] = [None, *SWITCHES]
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "work.json"
+        task = prepare(work, data, steps=12 if big else 40)
+        prepared.write_text(json.dumps(task))
+
+        def run(name: str | None, dtype: str, steps: int, seconds: float) -> dict[str, Any]:
+            arguments = ["--side", "ours", "--prepared", str(prepared), "--dtype", dtype]
+            off = ["--without", name] if name else []
+            return sample(HERE, [*arguments, "--steps", str(steps), "--seconds", str(seconds), *off], limit=1200)
+
+        first = {name: run(name, "float32", 3 if big else 10, 1e9) for name in names}
+        best = _probe(lambda _, *rest: run(None, *rest), "ours", first[None]["examples_per_s"])
+        taken: dict[str | None, list[dict[str, Any]]] = {name: [] for name in names}
+        for _ in range(rounds or (1 if big else ROUNDS)):
+            for name in names:
+                taken[name].append(run(name, best[0], 10_000, seconds))
+    return [
+        _result(
+            work,
+            task,
+            _equality(first[None]["losses"], first[name]["losses"]),
+            {"ours": best, "peer": best},
+            {"ours": taken[None], "peer": taken[name]},
+            f"ours without {name}",
+        )
+        for name in SWITCHES
+    ]
 
 
 def _equality(ours: list[float], peer: list[float]) -> dict[str, Any]:
@@ -88,7 +141,12 @@ def _probe(run: Any, side: str, float32: float) -> tuple[str, dict[str, float]]:
 
 
 def _result(
-    work: str, task: dict[str, Any], equal: dict[str, Any], best: dict[str, Any], taken: dict[str, Any]
+    work: str,
+    task: dict[str, Any],
+    equal: dict[str, Any],
+    best: dict[str, Any],
+    taken: dict[str, Any],
+    peer: str = PEER,
 ) -> dict[str, Any]:
     sides: dict[str, dict[str, Any]] = {}
     for side, samples in taken.items():
@@ -105,10 +163,10 @@ def _result(
         "work": work,
         "facts": {**task["facts"], "batch": batch_of(work)},
         "ours": sides["ours"],
-        "peer": {"name": PEER, "micro_batch": taken["trl"][0]["micro_batch"], **sides["trl"]},
+        "peer": {"name": peer, "micro_batch": taken["peer"][0].get("micro_batch"), **sides["peer"]},
         "ratio": {
-            "speed": round(sides["ours"]["examples_per_s"] / sides["trl"]["examples_per_s"], 2),
-            "memory": round(sides["ours"]["peak_gb"] / sides["trl"]["peak_gb"], 3),
+            "speed": round(sides["ours"]["examples_per_s"] / sides["peer"]["examples_per_s"], 2),
+            "memory": round(sides["ours"]["peak_gb"] / sides["peer"]["peak_gb"], 3),
         },
         "equal": equal,
     }
