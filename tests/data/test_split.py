@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 import random
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewright.data import load
+from tunewright.data.rows import moment
 from tunewright.data.split import counts
+from tunewright.errors import DataError
 
 from .helpers import jsonl, pairs, run
 
@@ -83,3 +88,62 @@ def test_a_question_lies_in_one_split_only(tmp_path: Path, rows: list[tuple[int,
     assert all(len(splits) == 1 for splits in seen.values())
     assert sum(result.dataset.splits.values()) == result.dataset.ledger.used
     assert result.dataset.splits["train"] > 0
+
+
+def _day(i: int) -> str:
+    return (datetime.date(2025, 1, 1) + datetime.timedelta(days=i)).isoformat()
+
+
+def test_by_time_the_newest_rows_judge_and_the_next_newest_choose(tmp_path: Path) -> None:
+    rows = [{**p, "asked": _day(i)} for i, p in enumerate(pairs(400))]
+    random.Random(0).shuffle(rows)
+    jsonl(tmp_path / "train.jsonl", rows)
+    path = run(tmp_path, split={"time": "asked"}).path
+    number = {s: sorted(int(e.messages[0].content.split()[3]) for e in load(path, s)) for s in ("train", "validation")}
+    number["test"] = sorted(int(e.messages[0].content.split()[3]) for e in load(path, "test"))
+    assert number["test"] == list(range(360, 400))
+    assert number["validation"] == list(range(320, 360))
+    assert number["train"] == list(range(320))
+
+
+def test_by_time_nothing_newer_than_a_tested_question_is_trained_on(tmp_path: Path) -> None:
+    """A question asked again late takes its early copies along to the test rows, never the other way round."""
+    rows = [{**p, "asked": _day(i)} for i, p in enumerate(pairs(400))]
+    rows.append({"prompt": "What is number 5 called?", "completion": "Five.", "asked": _day(399)})
+    jsonl(tmp_path / "train.jsonl", rows)
+    lies = where(run(tmp_path, split={"time": "asked"}).path)
+    assert lies["What is number 5 called?"] == "test"
+
+
+def test_rows_without_a_time_are_named(tmp_path: Path) -> None:
+    rows = [{**p, "asked": _day(i)} for i, p in enumerate(pairs(40))]
+    rows[7]["asked"] = "last Tuesday"
+    jsonl(tmp_path / "train.jsonl", rows)
+    with pytest.raises(DataError) as error:
+        run(tmp_path, split={"time": "asked"})
+    assert "train.jsonl:8" in str(error.value.where) and "asked" in error.value.message
+    rows[7] |= {"synthetic": True}
+    jsonl(tmp_path / "train.jsonl", rows[:7] + rows[8:])
+    jsonl(tmp_path / "made.jsonl", [pairs(1, 900)[0]])
+    made = [{"path": "train.jsonl"}, {"path": "made.jsonl", "synthetic": True}]
+    assert where(run(tmp_path, made, split={"time": "asked"}).path)["What is number 900 called?"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1970-01-02", 86400),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01 00:00:05Z", 5),
+        (1_700_000_000, 1.7e9),
+        ("1700000000000", 1.7e9),
+        (datetime.date(1970, 1, 2), 86400),
+    ],
+)
+def test_times_are_read(value: object, seconds: float) -> None:
+    assert moment(value) == seconds
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", True, [], "12"])
+def test_what_is_no_time_is_none(value: object) -> None:
+    assert math.isnan(moment(value))

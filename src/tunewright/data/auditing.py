@@ -16,7 +16,7 @@ from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
 from tunewright.data.recognition import recognise
 from tunewright.data.rows import Source, rows
-from tunewright.data.split import NAMES, assign, clusters
+from tunewright.data.split import NAMES, assign, clusters, timed
 from tunewright.data.table import FAULTS, Table
 from tunewright.data.version import write
 from tunewright.errors import DataError
@@ -98,7 +98,11 @@ def audit(
             )
         shares = (spec.split.test, spec.split.validation)
         together = clusters(table, look.near.pairs)
-        split = assign(table, used, together, shares, spec.split.seed, bool(look.labels))
+        if spec.split.time:
+            timed(table, used, spec.split.time)
+        split = assign(
+            table, used, together, shares, spec.split.seed, bool(look.labels), by_time=spec.split.time is not None
+        )
         record = _record(look, outcome, split, counted=tokens is not None)
         path, record = write(store / "datasets", record, table, split, outcome.answers)
     return Audit(
@@ -136,6 +140,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             reading=recognise(path, input=spec.input, output=spec.output),
             test=test,
             group=source.group or spec.split.group,
+            time=spec.split.time,
             system=spec.system,
             license=source.license,
             weight=source.weight,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,9 @@ from tunewright.data.shapes import parse
 from tunewright.data.turns import BadRow
 from tunewright.records import Example, Message
 
+# As seconds this would be in the year 5138: it counts milliseconds.
+_MILLISECONDS = 1e11
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -26,6 +32,7 @@ class Source:
     reading: Reading
     test: bool
     group: str | None = None
+    time: str | None = None
     system: str | None = None
     license: str | None = None
     weight: float = 1.0
@@ -34,13 +41,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record read. Exactly one of `example` and `code` is there; `changed` says the text was repaired."""
+    """One record read. Exactly one of `example` and `code` is there; `changed` says the text was repaired.
+
+    `when` is its time in seconds since 1970, NaN where the recipe names no column or the value is no time.
+    """
 
     number: int
     example: Example | None = None
     code: str = ""
     message: str = ""
     changed: bool = False
+    when: float = math.nan
 
 
 def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
@@ -74,7 +85,8 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
         weight=source.weight,
         synthetic=source.synthetic,
     )
-    return Row(raw.number, _with_own_marks(example, raw.value, source), changed=raw.repaired or mended)
+    when = moment(raw.value.get(source.time)) if source.time else math.nan
+    return Row(raw.number, _with_own_marks(example, raw.value, source), changed=raw.repaired or mended, when=when)
 
 
 def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
@@ -90,6 +102,26 @@ def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
 def _group(value: Mapping[str, Any], column: str | None) -> str | None:
     group = value.get(column) if column else None
     return None if group is None or group == "" else str(group)
+
+
+def moment(value: Any) -> float:
+    """Seconds since 1970 of a date or time: ISO 8601 text, a number of seconds or of milliseconds; else NaN.
+
+    What names no time zone is taken as UTC.
+    """
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = float(text) if re.fullmatch(r"\d{9,}(\.\d+)?", text) else datetime.datetime.fromisoformat(text)
+        except ValueError:
+            return math.nan
+    if isinstance(value, datetime.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value / 1000 if value > _MILLISECONDS else float(value)
+    return math.nan
 
 
 def _with_own_marks(example: Example, value: Mapping[str, Any], source: Source) -> Example:

@@ -7,6 +7,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tunewright.data.table import Table
+from tunewright.errors import DataError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 NAMES = ("train", "validation", "test")
@@ -59,12 +60,21 @@ def counts(rows: int, shares: tuple[float, float]) -> tuple[int, int]:
 
 
 def assign(
-    table: Table, used: np.ndarray, cluster: np.ndarray, shares: tuple[float, float], seed: int, labels: bool
+    table: Table,
+    used: np.ndarray,
+    cluster: np.ndarray,
+    shares: tuple[float, float],
+    seed: int,
+    labels: bool,
+    *,
+    by_time: bool = False,
 ) -> np.ndarray:
     """A split (`TRAIN`, `VALIDATION`, `TEST`) per row of `table`, -1 where a row is not `used`.
 
     Rows of given test files are test. The rest is divided by whole clusters, in an order drawn from the clusters'
     content and the seed, per label so that labels keep their shares; clusters with synthetic rows stay in train.
+    With `by_time` the newest clusters are test and the next newest validation; a cluster is as new as its newest row,
+    so nothing is trained on that is newer than what is tested.
     """
     split = np.full(len(table), -1, np.int8)
     given = table.test & used
@@ -82,11 +92,40 @@ def assign(
     decisive = np.zeros(len(ids), np.int64)
     hit = _mixed(table.c["content"][pool], seed) == least[inverse]
     decisive[inverse[hit]] = pool[hit]
-    stratum = table.c["answer"][decisive] if labels else np.zeros(len(ids), np.int32)
     wanted = counts(len(pool), (0.0 if given.any() else shares[0], shares[1]))
-    place = _divide(least, size, stratum, fixed, wanted, len(pool))
+    if by_time:
+        newest = np.full(len(ids), -np.inf)
+        np.maximum.at(newest, inverse, np.nan_to_num(table.c["when"][pool], nan=-np.inf))
+        place = _newest(newest, least, size, fixed, wanted)
+    else:
+        stratum = table.c["answer"][decisive] if labels else np.zeros(len(ids), np.int32)
+        place = _divide(least, size, stratum, fixed, wanted, len(pool))
     split[pool] = place[inverse]
     return split
+
+
+def timed(table: Table, used: np.ndarray, column: str) -> None:
+    """Raises `DataError` where a used train row has no time to be split by; synthetic rows, never tested, need none."""
+    unknown = table.train & used & np.isnan(table.c["when"]) & (table.c["synthetic"] == 0)
+    if unknown.any():
+        raise DataError(
+            f"{int(unknown.sum()):,} rows have no date or time in `{column}`, by which the recipe splits.",
+            where=", ".join(table.names(unknown)[:3]),
+            remedy="Write times as 2026-11-24T09:30:00 (or seconds since 1970), or drop `data.split.time`.",
+        )
+
+
+def _newest(
+    newest: np.ndarray, draw: np.ndarray, size: np.ndarray, fixed: np.ndarray, wanted: tuple[int, int]
+) -> np.ndarray:
+    """A split per cluster: from the newest back, test until it has its rows, then validation; the oldest trains."""
+    place = np.full(len(newest), TRAIN, np.int8)
+    order = np.lexsort((draw, -newest))
+    order = order[~fixed[order]][:-1]
+    before = np.cumsum(size[order]) - size[order]
+    place[order[before < wanted[0] + wanted[1]]] = VALIDATION
+    place[order[before < wanted[0]]] = TEST
+    return place
 
 
 def _mixed(keys: np.ndarray, seed: int) -> np.ndarray:

@@ -49,7 +49,7 @@ class Table:
     on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in `spool`,
     `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `bands` holds
     a MinHash sketch of the input per row. `keys` stands for the names in a JSON answer, `language` and `replied` are
-    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them.
+    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `when` is seconds since 1970 or NaN.
     """
 
     def __init__(self, form: Form, sources: list[Source]) -> None:
@@ -63,7 +63,7 @@ class Table:
         self.forms = Spool()
         self._bands = Matrix(np.uint32)
         self._unsketched: list[str] = []
-        self._columns = {
+        self._columns: dict[str, array[Any]] = {
             "source": array("H"),
             "number": array("I"),
             "fault": array("B"),
@@ -85,6 +85,7 @@ class Table:
             "license": array("H"),
             "language": array("B"),
             "replied": array("B"),
+            "when": array("d"),
         }
         self.c: dict[str, np.ndarray] = {}
 
@@ -102,7 +103,7 @@ class Table:
     def add(self, source: int, row: Row, facts: TokenFacts | None) -> None:
         """Enter one row of `sources[source]`; `facts` are its token counts where somebody counts them."""
         example = row.example
-        values: dict[str, int] = {"source": source, "number": row.number, "changed": row.changed}
+        values: dict[str, float] = {"source": source, "number": row.number, "changed": row.changed, "when": row.when}
         if example is None:
             values["fault"] = FAULTS.index(row.code)
             self.notes.add(row.code, len(self), row.message)

@@ -47,6 +47,7 @@ class SplitSpec(Spec):
     test: float = Field(0.1, ge=0, lt=1, description="Share of rows held out for the suite.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of rows that choose the checkpoint.")
     group: str | None = Field(None, description="Column whose equal values stay in one split.")
+    time: str | None = Field(None, description="Column with a date or time: the newest rows are held out.")
     seed: int = Field(0, description="Which of the possible splits.")
 
     @model_validator(mode="after")
