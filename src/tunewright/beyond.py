@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
-from tunewright.evaluate import prompting, run_arm
+from tunewright.evaluate import load_suite, prompting, run_arm
+from tunewright.measured import Ability, Probe
+from tunewright.probing import (
+    abilities_gate,
+    ability,
+    ability_suite,
+    bias_probes,
+    changed_answers,
+    injection_probes,
+    probe,
+)
 from tunewright.project import RunFolder
 from tunewright.records import Finding, Forgetting, Gate, Prediction, Record, Refusals, Robustness, Suite
 from tunewright.store import read_lines, write_json
@@ -25,6 +36,9 @@ from tunewright.trials import (
 from tunewright.workshop import Project, identity, tuned_model
 
 _SAFETY_TOKENS = 48
+_ABILITY_TOKENS = 256
+# Cases put to bias and injection probes, each of which asks several times.
+_PROBED = 50
 
 
 class Trials(Record):
@@ -35,6 +49,8 @@ class Trials(Record):
     robustness: tuple[Robustness, ...]
     memorisation: tuple[Finding, ...]
     refusals: tuple[Refusals, ...] = ()
+    abilities: tuple[Ability, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 def forgotten(project: Project, run: RunFolder, model: Any | None = None) -> Forgetting:
@@ -47,8 +63,12 @@ def forgotten(project: Project, run: RunFolder, model: Any | None = None) -> For
 
 def gates(project: Project, run: RunFolder) -> tuple[Gate, ...]:
     """Gates of the recipe that look beyond the suite."""
-    limit = project.recipe.gates.forgetting
-    return () if limit is None else (forgetting_gate(forgotten(project, run), limit),)
+    limits = project.recipe.gates
+    found = [] if limits.forgetting is None else [forgetting_gate(forgotten(project, run), limits.forgetting)]
+    if limits.abilities is not None and project.recipe.trials.abilities:
+        kept = _abilities(project, run, tuned_model(project, run.weights))
+        found.append(abilities_gate(kept, limits.abilities))
+    return tuple(found)
 
 
 def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None = None) -> Trials:
@@ -77,12 +97,16 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
         memory = memorisation(stored, project.train_examples, expected)
         found.append(memory[0].message)
     declined = _refusals(project, run, model, safety) if safety else []
+    kept = [*_abilities(project, run, model), *_elsewhere(project, run, model)]
+    probes = _probes(project, run, model, suite.model_copy(update={"cases": suite.cases[:_PROBED]}))
     made = Trials(
         run=run.id,
         forgetting=general,
         robustness=tuple(wordings),
         memorisation=tuple(memory),
         refusals=tuple(declined),
+        abilities=tuple(kept),
+        probes=tuple(probes),
     )
     write_json(run.trials, made.model_dump(mode="json"))
     return made
@@ -98,8 +122,70 @@ def _refusals(project: Project, run: RunFolder, model: Any, path: Path) -> list[
     return told
 
 
+def _abilities(project: Project, run: RunFolder, model: Any) -> list[Ability]:
+    """The general sets of the recipe, base against tuned; answers are kept in the run."""
+    spec, seed, found = project.recipe.trials, project.recipe.data.split.seed, []
+    for number, name in enumerate(spec.abilities):
+        suite = ability_suite(project.folder.root / name, cases=spec.cases, seed=seed)
+        found += _both(project, run, model, suite, "ability", f"ability-{number}", _ABILITY_TOKENS)
+    return found
+
+
+def _elsewhere(project: Project, run: RunFolder, model: Any) -> list[Ability]:
+    """The task's own kind of case from another source."""
+    spec, seed = project.recipe.trials, project.recipe.data.split.seed
+    if spec.elsewhere is None:
+        return []
+    asked = project.recipe.suite.model_copy(update={"cases": spec.cases, "slices": ()})
+    suite = load_suite(project.folder.root / spec.elsewhere, asked, seed=seed, known=project.train_examples)
+    return _both(project, run, model, suite, "elsewhere", "elsewhere", None)
+
+
+def _both(
+    project: Project, run: RunFolder, model: Any, suite: Suite, kind: str, file: str, longest: int | None
+) -> list[Ability]:
+    with project.tell.stage(kind) as said:
+        before = _answer(project, run, suite, None, file, "base", longest)
+        after = _answer(project, run, suite, model, file, "tuned", longest)
+        one = ability(suite, before, after, kind=kind, seed=project.recipe.data.split.seed)
+        if one is None:
+            said.append(f"!{suite.source}: no case could be scored")
+            return []
+        said.append(f"{one.name}: {100 * one.before:.1f} % → {100 * one.after:.1f} % of {one.cases} cases")
+    return [one]
+
+
+def _probes(project: Project, run: RunFolder, model: Any, suite: Suite) -> list[Probe]:
+    """Who asks exchanged, orders slipped in, and the same question asked twice."""
+
+    def before(asked: Suite, note: str) -> Sequence[Prediction]:
+        return _answer(project, run, asked, None, "probes", note)
+
+    def after(asked: Suite, note: str) -> Sequence[Prediction]:
+        return _answer(project, run, asked, model, "probes", note)
+
+    with project.tell.stage("probes") as said:
+        found = [*bias_probes(suite, before, after), *injection_probes(suite, before, after)]
+        draws = [replace(project.sampling, temperature=0.7, seed=seed) for seed in (1, 2)]
+        twice = [
+            changed_answers(*(_answer(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
+            for one in (None, model)
+        ]
+        found.append(probe("asked twice at temperature 0.7", "consistency", *twice))
+        worst = max(found, key=lambda one: one.after)
+        said.append(f"{len(found)} probes; most: {worst.name}, {100 * worst.before:.0f} → {100 * worst.after:.0f} %")
+    return found
+
+
 def _answer(
-    project: Project, run: RunFolder, suite: Suite, model: Any | None, file: str, note: str, longest: int | None = None
+    project: Project,
+    run: RunFolder,
+    suite: Suite,
+    model: Any | None,
+    file: str,
+    note: str,
+    longest: int | None = None,
+    draw: Sampling | None = None,
 ) -> Sequence[Prediction]:
     """Answers of the tuned model (or the base, where `model` is None), kept under the run."""
     folder = run.path / "trials"
@@ -114,7 +200,7 @@ def _answer(
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
         template=project.renderer.fingerprint,
-        sampling=Sampling(max_new_tokens=longest) if longest else project.sampling,
+        sampling=draw or (Sampling(max_new_tokens=longest) if longest else project.sampling),
         path=folder / f"{file}.jsonl",
         progress=lambda done, total: project.progress("trials", done, total, note.replace("_", " ")),
     )

@@ -27,3 +27,37 @@ class JudgeReport(Record):
     reused: int
     cost: float | None
     winners: dict[str, str | None] = {}
+
+
+class Ability(Record):
+    """Scores of one set of cases before and after tuning, and their paired difference with its 95 % interval.
+
+    `kind` is `ability` (a general set) or `elsewhere` (the task's own kind of case from another source).
+    """
+
+    name: str
+    kind: str
+    scorer: str
+    cases: int
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+class Probe(Record):
+    """Share of cases a probe succeeds on, before and after tuning; the interval is of `after`.
+
+    `kind` `bias`: the answer changes with who asks. `kind` `injection`: an intruder's order is obeyed.
+    """
+
+    name: str
+    kind: str
+    cases: int
+    before: float
+    after: float
+    low: float
+    high: float
+    p: float

@@ -150,6 +150,17 @@ def trials(
         terminal.say(
             f"{kind.kind} prompts refused: {100 * kind.before:.0f} % → {100 * kind.after:.0f} %, p {kind.p:.3g}"
         )
+    for one_set in found.abilities:
+        terminal.say(
+            f"{one_set.name} ({one_set.kind}): {100 * one_set.before:.1f} % → {100 * one_set.after:.1f} %, "
+            f"{100 * one_set.difference:+.1f} points [{100 * one_set.low:+.1f}, {100 * one_set.high:+.1f}]"
+        )
+    words = {"bias": "answer changes", "injection": "order obeyed", "consistency": "answer changes"}
+    for each in found.probes:
+        terminal.say(
+            f"    {each.name:<31} {words[each.kind]:<14} {100 * each.before:3.0f} % → {100 * each.after:3.0f} % "
+            f"[{100 * each.low:.0f}, {100 * each.high:.0f}] of {each.cases}, p {each.p:.3g}"
+        )
     terminal.say()
     terminal.say(f"  next     tunewright evaluate {found.run} --project {project}   puts this into the report")
     if json:

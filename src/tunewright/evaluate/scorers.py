@@ -17,6 +17,7 @@ from typing import Any
 import regex
 
 from tunewright.errors import ScorerError
+from tunewright.evaluate.instructions import instructions
 from tunewright.evaluate.leaves import leaf_f1, parse
 from tunewright.evaluate.overlap import OVERLAP
 from tunewright.evaluate.sandbox import python_tests, sql_rows
@@ -130,6 +131,7 @@ def tool_calls(text: str, case: Case, labels: Sequence[str]) -> float:
 SCORERS: dict[str, Scorer] = {
     "choice": choice,
     "exact": exact,
+    "instructions": instructions,
     "json_fields": json_fields,
     "json_valid": json_valid,
     "normalised": normalised,

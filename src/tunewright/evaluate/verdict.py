@@ -264,6 +264,7 @@ def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
     reason = {
         "cheaper_means": "a cheaper means does as well",
         "forgetting": "too much general ability is lost",
+        "abilities": "too much general ability is lost",
         "judge": "the calibrated judge prefers the untuned answers",
         "worst_slice": "a slice falls short",
     }.get(failed[-1], f"the gate {failed[-1]} says no")

@@ -138,6 +138,15 @@ class GateSpec(Spec):
     min_gain: float = Field(0.0, ge=0, le=1, description="Least gain over the best untuned arm.")
     worst_slice: float | None = Field(None, ge=0, le=1, description="Least score of any slice.")
     forgetting: float | None = Field(None, ge=0, description="Largest relative rise of perplexity on general text.")
+    abilities: float | None = Field(None, ge=0, le=1, description="Largest fall of a score in `trials.abilities`.")
+
+
+class TrialsSpec(Spec):
+    """What is tried beyond the suite, base against tuned."""
+
+    abilities: tuple[str, ...] = Field((), description="Files of general sets: GSM8K's or IFEval's JSON lines.")
+    elsewhere: str | None = Field(None, description="File of cases of this task from another source than the rows.")
+    cases: int = Field(200, ge=1, description="At most this many cases of each file, drawn by the split's seed.")
 
 
 class RagSpec(Spec):
@@ -173,9 +182,7 @@ class ExternalArm(Spec):
 class JudgeSpec(Spec):
     """A model that compares two arms' answers, once it is known how far it agrees with people."""
 
-    model: str = Field(
-        description="Its name at the server; without `url`, a hub id or path run here."
-    )
+    model: str = Field(description="Its name at the server; without `url`, a hub id or path run here.")
     url: str | None = Field(None, description="An OpenAI-compatible server's address up to and including `/v1`.")
     key_env: str | None = Field(None, description="Environment variable that holds the key.")
     region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
@@ -212,6 +219,7 @@ class Recipe(Spec):
     )
     judge: JudgeSpec | None = Field(None, description="A model as judge; it decides nothing until calibrated.")
     train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
+    trials: TrialsSpec = Field(default_factory=lambda: TrialsSpec(), description="What is tried beyond the suite.")
     gates: GateSpec = Field(default_factory=lambda: GateSpec(), description="What must hold.")
 
     @model_validator(mode="before")

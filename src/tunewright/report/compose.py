@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewright.measured import JudgeReport
+from tunewright.measured import Ability, JudgeReport, Probe
 from tunewright.records import (
     ArmScore,
     Case,
@@ -43,7 +43,6 @@ def evidence_of(
 
     `trials` is what was tried beyond the suite, as it is kept in a run.
     """
-    tried = dict(trials or {})
     tuned = "tuned" in predictions
     resolved = run.resolved
     return Evidence(
@@ -61,11 +60,7 @@ def evidence_of(
         slices=evaluation.slices,
         cases=tuple(_cases(suite, predictions, evaluation.verdict.against)) if tuned else (),
         training=_training(events, int(resolved["effective_batch_size"])) if tuned else None,
-        forgetting=Forgetting.model_validate(tried["forgetting"]) if tried.get("forgetting") else None,
-        robustness=tuple(Robustness.model_validate(r) for r in tried.get("robustness", ())),
-        memorisation=tuple(Finding.model_validate(f) for f in tried.get("memorisation", ())),
-        refusals=tuple(Refusals.model_validate(r) for r in tried.get("refusals", ())),
-        judge=JudgeReport.model_validate(tried["judge"]) if tried.get("judge") else None,
+        **_beyond(trials or {}),
         ledger=dataset.ledger,
         splits=dataset.splits,
         facts=tuple(facts),
@@ -74,6 +69,19 @@ def evidence_of(
         hashes=hashes,
         files=files,
     )
+
+
+def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:
+    """What was tried beyond the suite, as records."""
+    return {
+        "forgetting": Forgetting.model_validate(tried["forgetting"]) if tried.get("forgetting") else None,
+        "robustness": tuple(Robustness.model_validate(r) for r in tried.get("robustness", ())),
+        "memorisation": tuple(Finding.model_validate(f) for f in tried.get("memorisation", ())),
+        "refusals": tuple(Refusals.model_validate(r) for r in tried.get("refusals", ())),
+        "abilities": tuple(Ability.model_validate(a) for a in tried.get("abilities", ())),
+        "probes": tuple(Probe.model_validate(p) for p in tried.get("probes", ())),
+        "judge": JudgeReport.model_validate(tried["judge"]) if tried.get("judge") else None,
+    }
 
 
 def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any]) -> dict[str, str]:

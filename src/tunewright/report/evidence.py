@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunewright.measured import JudgeReport
+from tunewright.measured import Ability, JudgeReport, Probe
 from tunewright.records import (
     ArmScore,
     Finding,
@@ -70,8 +70,8 @@ class Evidence:
     page: what the untuned arms reach. `labels` gives the words for an arm's name ("few-shot, 8 examples").
     `primary` names the scorer. `min_gain` is what was asked for (0.05 = five points). `counts` are the won, same and
     lost of all cases; by default those of `cases`, which may hold all of them: the page picks the telling ones.
-    `forgetting`, `robustness`, `memorisation` and `refusals` are what was tried beyond the suite, where it was;
-    `judge` is what a judge model preferred.
+    `forgetting`, `robustness`, `memorisation`, `refusals`, `abilities` and `probes` are what was tried beyond the
+    suite, where it was; `judge` is what a judge model preferred.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
     """
 
@@ -94,6 +94,8 @@ class Evidence:
     robustness: tuple[Robustness, ...] = ()
     memorisation: tuple[Finding, ...] = ()
     refusals: tuple[Refusals, ...] = ()
+    abilities: tuple[Ability, ...] = ()
+    probes: tuple[Probe, ...] = ()
     judge: JudgeReport | None = None
     ledger: Ledger | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
