@@ -1,4 +1,4 @@
-"""The written-out attention equals the kernel's, block by block, with masks and causality."""
+"""Written-out attention equals the kernel's: block by block, with masks and causality, and for one token a row."""
 
 import pytest
 import torch
@@ -26,3 +26,24 @@ def test_plain_attention_is_the_kernels(monkeypatch, causal, masked, most):
     if not (causal and masked):  # the kernel takes one or the other
         kernel = forest._attend(query, key, value, 0.3, None if mask is None else mask.expand(2, 3, 9, 9), causal)
         assert torch.allclose(kernel[0], out, atol=1e-5) and torch.allclose(kernel[1], lse, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("group", [1, 3])
+def test_one_token_a_row_is_the_kernels(masked, group):
+    torch.manual_seed(0)
+    query, keys, values = torch.randn(5, 2, group, 8), torch.randn(5, 2, 12, 8), torch.randn(5, 2, 12, 8)
+    mask = torch.zeros(5, 1, 1, 9).masked_fill_(torch.rand(5, 1, 1, 9) < 0.4, float("-inf")) if masked else None
+    if mask is not None:
+        mask[..., -1] = 0
+    out, lse = forest._attend_step(query, keys, values, 9, 0.3, mask, merged=True)
+    wide = None if mask is None else mask.expand(5, 1, group, 9)
+    kernel = forest._attend(query, keys[:, :, :9], values[:, :, :9], 0.3, wide)
+    assert torch.allclose(out, kernel[0], atol=1e-5) and torch.allclose(lse, kernel[1], atol=1e-5)
+
+
+def test_rows_of_like_length_go_together():
+    lengths = [3, 100, 80, 20, 12, 74, 1]
+    groups = forest._by_length(lengths)
+    assert sorted(row for rows in groups for row in rows) == list(range(7))
+    assert groups == [[1, 2], [5], [3, 4], [0, 6]]

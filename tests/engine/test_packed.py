@@ -65,6 +65,18 @@ def test_a_disabled_adapter_stays_disabled():
             assert (model(ids).logits - theirs).abs().max() < 1e-4
 
 
+def test_half_precision_is_packed_and_its_adapter_kept_apart():
+    model = tuned().bfloat16()
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        theirs = model(ids).logits
+        with packed(model):
+            layer = next(m for m in model.modules() if type(m).__name__ == "Linear" and hasattr(m, "get_base_layer"))
+            assert "forward" not in vars(layer) and "forward" in vars(layer.get_base_layer())
+            ours = model(ids).logits
+    assert (ours - theirs).abs().max() < 0.05
+
+
 def test_packing_is_probed_and_changes_no_greedy_token():
     model = tuned()
     assert faster(model) in (True, False)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 from transformers import AttentionInterface
 
 NAME = "tunewright_prefixes"
@@ -78,6 +77,64 @@ def _attend_plainly(
     return torch.cat(outs, dim=2), torch.cat(lses, dim=2)
 
 
+def _attend_step(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    seen: int,
+    scale: float,
+    mask: torch.Tensor | None,
+    merged: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Like `_attend` for one token a row: `query` (rows, key heads, group, size), `keys` with room beyond `seen`.
+
+    The keys stand on the left of the product, as they lie in memory: a few queries against many keys take the kernel
+    twice as long. The log-sum-exp is computed where it will be `merged` with others; else it is empty.
+    """
+    rows, heads, group, size = query.shape
+    key, value = (x.view(rows * heads, -1, size)[:, :seen] for x in (keys, values))
+    scores = torch.bmm(key, query.reshape(rows * heads, group, size).transpose(1, 2))
+    scores = scores.transpose(1, 2).reshape(rows, heads, group, seen).float() * scale
+    if mask is not None:
+        scores += mask
+    lse = scores.logsumexp(dim=-1) if merged else scores.new_zeros(rows, heads, group)
+    shares = scores.softmax(dim=-1).to(values.dtype).view(rows * heads, group, seen)
+    return torch.bmm(shares, value).view(rows, heads, group, size), lse
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Rows of like length, padded to `width` for their first attention: where their tokens come from in the flat pass
+    (`unflat`, with padding), which of those are `real`, and where these go back to (`flat`)."""
+
+    width: int
+    unflat: torch.Tensor
+    real: torch.Tensor
+    flat: torch.Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[int], starts: Sequence[int], lengths: Sequence[int], device: torch.device) -> _Alike:
+        width = max(lengths[row] for row in rows)
+        own = torch.tensor([lengths[row] for row in rows])[:, None]
+        columns = torch.arange(width)[None, :]
+        real = (columns < own).flatten()
+        places = (torch.tensor([starts[row] for row in rows])[:, None] + columns).flatten()
+        parts = (places.where(real, 0), real.nonzero().flatten(), places[real])
+        return cls(width, *(part.to(device) for part in parts))
+
+
+def _by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows in groups whose shortest has at least three quarters of the longest's tokens, or is at most 16 shorter."""
+    groups: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        longest = lengths[groups[-1][0]] if groups else 0
+        if groups and lengths[row] >= min(longest * 0.75, longest - 16):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
 class Forest:
     """The keys and values of one batch: those of shared nodes, and each row's own in one growing buffer.
 
@@ -105,7 +162,7 @@ class Forest:
             real = columns < own
             starts = torch.tensor(self.starts[:-1], device=device)[:, None]
             self.unflat = torch.where(real, starts + columns, 0).flatten()
-            self.flat = real.flatten().nonzero().flatten()
+            self.alike = [_Alike.of(rows, self.starts, lengths, device) for rows in _by_length(lengths)]
             if room:
                 self.mask = torch.zeros(self.rows, 1, 1, self.capacity, device=device)
                 self.mask[:, 0, 0, : self.width].masked_fill_(~real, float("-inf"))
@@ -122,17 +179,27 @@ class Forest:
     def _first(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [self._by_row(x) for x in (query, key, value)]
         if layer == len(self.keys):
-            self.keys.append(self._buffer(rows[1]))
-            self.values.append(self._buffer(rows[2]))
+            self.keys.append(self._buffer(self._by_row(key)))
+            self.values.append(self._buffer(self._by_row(value)))
         groups = query.shape[0] // key.shape[0]
         if groups > 1:
-            rows[1], rows[2] = (x.repeat_interleave(groups, dim=1) for x in rows[1:])
-        out, lse = _attend(rows[0], rows[1], rows[2], scale, causal=True)
-        out, lse = out.transpose(0, 1).flatten(1, 2), lse.transpose(0, 1).flatten(1, 2)
-        if self.ragged:
-            out, lse = out.index_select(1, self.flat), lse.index_select(1, self.flat)
+            key, value = (x.repeat_interleave(groups, dim=0) for x in (key, value))
+        if not self.ragged:
+            rows = [self._by_row(x) for x in (query, key, value)]
+            out, lse = _attend(rows[0], rows[1], rows[2], scale, causal=True)
+            return out.transpose(0, 1).flatten(1, 2), lse.transpose(0, 1).flatten(1, 2)
+        heads, tokens, size = query.shape
+        out, lse = query.new_empty(heads, tokens, size), query.new_empty(heads, tokens, dtype=torch.float32)
+        for alike in self.alike:
+            rows = [
+                x.index_select(1, alike.unflat).view(heads, -1, alike.width, size).transpose(0, 1)
+                for x in (query, key, value)
+            ]
+            found, theirs = _attend(rows[0], rows[1], rows[2], scale, causal=True)
+            for target, given in ((out, found), (lse, theirs)):
+                given = given.transpose(0, 1).flatten(1, 2).index_select(1, alike.real)
+                target.index_copy_(1, alike.flat, given.to(target.dtype))
         return out, lse
 
     def _by_row(self, flat: torch.Tensor) -> torch.Tensor:
@@ -159,17 +226,13 @@ class Forest:
         values[:, :, self.width] = value.transpose(0, 1)
         seen = self.width + 1
         grouped = query.transpose(0, 1).reshape(rows, key.shape[0], -1, size)
-        mask = None
-        if self.mask is not None:
-            mask = self.mask[..., :seen].expand(rows, 1, grouped.shape[2], seen)
-        if self.shared or query.device.type != "cpu":
-            out, lse = _attend(grouped, keys[:, :, :seen], values[:, :, :seen], scale, mask)
-            lse = lse.reshape(rows, heads).transpose(0, 1)
+        mask = None if self.mask is None else self.mask[..., :seen]
+        if query.device.type == "cpu":
+            out, lse = _attend_step(grouped, keys, values, seen, scale, mask, bool(self.shared))
         else:
-            out = functional.scaled_dot_product_attention(
-                grouped, keys[:, :, :seen], values[:, :, :seen], attn_mask=mask, scale=scale
-            )
-            lse = out
+            mask = None if mask is None else mask.expand(rows, 1, grouped.shape[2], seen)
+            out, lse = _attend_plainly(grouped, keys[:, :, :seen], values[:, :, :seen], scale, mask, causal=False)
+        lse = lse.reshape(rows, heads).transpose(0, 1)
         return out.reshape(rows, heads, size).transpose(0, 1), lse
 
     def _with_shared(

@@ -1,8 +1,9 @@
 """Linear layers with their weights laid out once for the processor, while an engine works.
 
 torch sends fp32 products on a CPU to MKL, which on some processors runs at half of what oneDNN reaches with a weight it
-may reorder beforehand. A probe of the model's own shape decides; LoRA's product is folded into the reordered copy, so
-a tuned model costs what its base costs. The model's own weights are not touched.
+may reorder beforehand; in bfloat16 the reordering is saved at every call. A probe of the model's own shape decides. In
+fp32 LoRA's product is folded into the reordered copy, so a tuned model costs what its base costs. The model's own
+weights are not touched.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 ROWS = 64
 WORTH = 1.15
+DTYPES = (torch.float32, torch.bfloat16)
 
 
 def _reorder(weight: torch.Tensor) -> torch.Tensor:
@@ -39,14 +41,14 @@ def faster(model: Any) -> bool:
     size = sum(m.weight.numel() * m.weight.element_size() for m in layers)
     if size > psutil.virtual_memory().available // 4:
         return False
-    outputs, inputs = layers[len(layers) // 2].weight.shape
-    return _pays(outputs, inputs, torch.get_num_threads())
+    middle = layers[len(layers) // 2].weight
+    return _pays(*middle.shape, middle.dtype, torch.get_num_threads())
 
 
 @cache
-def _pays(outputs: int, inputs: int, threads: int) -> bool:
+def _pays(outputs: int, inputs: int, dtype: torch.dtype, threads: int) -> bool:
     """Timed once per process: engines that are compared with each other must compute alike to the last bit."""
-    weight, x = torch.ones(outputs, inputs), torch.ones(ROWS, inputs)
+    weight, x = torch.ones(outputs, inputs, dtype=dtype), torch.ones(ROWS, inputs, dtype=dtype)
     try:
         packed = _reorder(weight)
         theirs = _seconds(lambda: functional.linear(x, weight))
@@ -68,7 +70,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 def _plain(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
-    return type(module) is nn.Linear and weight.dtype == torch.float32 and weight.device.type == "cpu"  # type: ignore[union-attr]
+    return type(module) is nn.Linear and weight.dtype in DTYPES and weight.device.type == "cpu"  # type: ignore[union-attr]
 
 
 def _foldable(module: nn.Module) -> bool:
@@ -76,6 +78,8 @@ def _foldable(module: nn.Module) -> bool:
     return (
         isinstance(module, LoraLinear)
         and _plain(module.get_base_layer())
+        # In half precision a weight's own rounding would swallow most of the adapter.
+        and module.get_base_layer().weight.dtype == torch.float32
         and not module.merged
         and not module.disable_adapters
         and not any(module.lora_variant.get(name) for name in module.active_adapters)
@@ -85,7 +89,7 @@ def _foldable(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def packed(model: Any) -> Iterator[None]:
-    """Let the model's fp32 linear layers work on reordered copies until the block ends.
+    """Let the model's linear layers work on reordered copies until the block ends.
 
     Copies are made anew each time: weights may have been trained on in between.
     """

@@ -71,7 +71,8 @@ class Chooser:
 def choose(logits: torch.Tensor, sampling: Sampling, streams: Sequence[torch.Generator]) -> list[int]:
     """The next token of each row of `logits` (rows, vocabulary); `streams` are the rows' random streams."""
     if sampling.greedy:
-        return [int(i) for i in logits.argmax(dim=-1).tolist()]
+        # `max` gives the first of equals, as `argmax` does, which takes five times as long in half precision.
+        return [int(i) for i in logits.max(dim=-1).indices.tolist()]
     scaled = logits.float().cpu() / sampling.temperature
     if sampling.top_k:
         least = scaled.topk(min(sampling.top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
