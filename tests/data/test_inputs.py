@@ -47,7 +47,7 @@ def test_arrow_files_and_streams(tmp_path: Path) -> None:
     (tmp_path / "c.arrow").write_text("no", "utf-8")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.md").write_text("# Hello", "utf-8")
-    for name, says in (("c.arrow", "not an Arrow file"), ("texts", "not one of a saved dataset")):
+    for name, says in (("c.arrow", "not an Arrow file"), ("texts", "neither a saved dataset")):
         with pytest.raises(DataError, match=says):
             recognise(tmp_path / name)
 

@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from tunewright.data.encoding import decode
 from tunewright.data.folders import arrow, files_of, named
+from tunewright.data.texts import answered, texts
 from tunewright.errors import DataError
 
 FORMATS = {
@@ -53,10 +54,14 @@ def format_of(path: Path) -> str:
     if path.is_dir():
         if files_of(path):
             return "folder"
+        if answered(path):
+            return "texts"
         raise DataError(
-            "is a folder, and not one of a saved dataset.",
+            "is a folder without examples: neither a saved dataset, nor texts that say what is to be answered.",
             where=str(path),
-            remedy="Name the file inside it. Texts without questions and answers are for retrieval, not for tuning.",
+            remedy="Name the file inside it. Text and Markdown files are examples when they lie in one subfolder per "
+            "label, or begin with a head (`---`, `output: …`, `---`). Texts alone are for retrieval: "
+            "`arms: [{rag: {documents: …}}]`.",
         )
     if path.stat().st_size == 0:
         raise DataError(
@@ -80,6 +85,9 @@ def read(path: Path) -> Iterator[Raw]:
             yield from _jsonl(path)
         elif kind == "json":
             yield from _json(path)
+        elif kind == "texts":
+            for number, (value, fault, repaired) in enumerate(texts(path), 1):
+                yield Raw(number, None if fault else value, fault, repaired)
         elif kind in ("parquet", "arrow", "folder"):
             yield from _columnar(files_of(path) if kind == "folder" else [path])
         else:

@@ -33,6 +33,8 @@ _PAIRS = (
     ("article", "summary"),
     ("document", "summary"),
     ("text", "summary"),
+    ("text", "output"),
+    ("text", "answer"),
 )
 _TEXTS = (
     "text",
