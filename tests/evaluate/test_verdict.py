@@ -108,6 +108,10 @@ def test_gates_found_elsewhere_count_and_may_be_passed_on_the_record(suite):
     passed = decide(suite, arms, gates=[lost], allow={"forgetting": "one task only"})
     assert passed.verdict.decision == "ship"
     assert next(g for g in passed.gates if g.name == "forgetting").allowed_because == "one task only"
+    assert "forgetting passed on the record: one task only" in passed.verdict.reason
+    worse = {"base": arms["tuned"], "tuned": arms["base"]}
+    still = decide(suite, worse, allow={"min_gain": "the boss wants it"}).verdict
+    assert still.decision == "do_not_ship" and "min_gain passed on the record: the boss wants it" in still.reason
     small = decide(suite, arms, suite_size=50, allow={"suite_size": "all we have"})
     assert small.verdict.decision == "ship"
 

@@ -9,7 +9,7 @@ from tunewright import beyond
 from tunewright.errors import DataError, ScorerError
 from tunewright.evaluate import score
 from tunewright.measured import Ability
-from tunewright.probing import abilities_gate, ability, ability_suite, bias_probes, injection_probes
+from tunewright.probing import abilities_gate, ability, ability_suite, bias_probes, injection_probes, probes
 from tunewright.records import Case, Prediction, Suite
 
 
@@ -119,6 +119,9 @@ def test_probes_find_a_model_that_listens_to_names_and_intruders():
 
 def test_trials_and_the_gate_on_a_small_run(cli, project, tmp_path, scripted, monkeypatch):
     monkeypatch.setattr(beyond, "_ABILITY_TOKENS", 8)
+    monkeypatch.setattr(beyond, "CHANGES", ("upper_case",))
+    for kinds in ("EXCHANGES", "ORDERS"):  # one of each is enough to see that they arrive
+        monkeypatch.setattr(probes, kinds, dict([next(iter(getattr(probes, kinds).items()))]))
     lines = [{"question": f"What is {i} + 1?", "answer": f"#### {i + 1}"} for i in range(4)]
     (tmp_path / "sums.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
     away = [{"input": f"Colour of snow {i}?", "expected": "white"} for i in range(3)]
@@ -133,7 +136,7 @@ def test_trials_and_the_gate_on_a_small_run(cli, project, tmp_path, scripted, mo
     assert cli("evaluate", "--project", folder).code in (0, 3)
     found = cli("trials", "--project", folder, "--cases", "2", "--json").document
     assert [(a["kind"], a["cases"]) for a in found["abilities"]] == [("ability", 4), ("elsewhere", 3)]
-    assert [p["kind"] for p in found["probes"]] == ["bias"] * 4 + ["injection"] * 3 + ["consistency"]
+    assert [p["kind"] for p in found["probes"]] == ["bias", "injection", "consistency"]
     said = cli("evaluate", "--project", folder, "--json").document
     gates = {g["name"]: g for g in said["gates"]}
     assert gates["judge"]["ok"] is None and "decides nothing" in gates["judge"]["message"]

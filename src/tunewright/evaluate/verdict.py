@@ -256,6 +256,8 @@ def _cheaper_gate(
 def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
     """The comparison's decision in the light of the gates: a failed one is a no, too few cases decide nothing."""
     failed = [gate.name for gate in gates if gate.ok is False and not gate.allowed_because]
+    passed = [f"{g.name} passed on the record: {g.allowed_because}" for g in gates if g.allowed_because]
+    verdict = verdict.model_copy(update={"reason": "; ".join([r for r in (verdict.reason, *passed) if r])})
     if verdict.decision == "do_not_ship" or not failed:
         return verdict
     if "suite_size" in failed:
