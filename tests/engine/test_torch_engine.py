@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from tunewright.engine import Sampling, TorchEngine
+from tunewright.errors import ModelError
 
 SMALL = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 WIDE = {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "max_position_embeddings": 512}
@@ -146,6 +147,21 @@ def test_empty_prompts_and_impossible_starts_are_refused():
         engine.logprobs([[1, 2]], [0])
     assert engine.generate([], Sampling()) == []
     assert engine.logprobs([[1, 2]], [2]) == [[]]
+
+
+def test_the_last_position_ends_a_generation_and_longer_prompts_are_refused():
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=24)).eval()
+    engine = TorchEngine(model, stop_ids=frozenset(), pad_id=0, identity="tiny")
+    prompts = [list(range(7, 7 + size)) for size in (5, 20, 21, 23)]
+    found = engine.generate(prompts, Sampling(max_new_tokens=12))
+    assert [len(g.output_ids) for g in found] == [12, 4, 3, 1] and not any(g.stopped for g in found)
+    assert found[1].output_ids == _reference(model, prompts[1], 4)
+    assert found[0].output_ids == engine.generate(prompts[:1], Sampling(max_new_tokens=12))[0].output_ids
+    with pytest.raises(ModelError, match="24 positions"):
+        engine.generate([list(range(24))], Sampling())
+    with pytest.raises(ModelError, match="25 tokens"):
+        engine.logprobs([list(range(25))], [1])
 
 
 def test_settings_that_mean_nothing_are_refused():

@@ -14,6 +14,7 @@ from tunewright.engine.forest import NAME, Forest, Shared, UnfitModelError
 from tunewright.engine.grammar import Grammar
 from tunewright.engine.prefixes import Batch, Node, plan_batches
 from tunewright.engine.sampling import Chooser, Sampling
+from tunewright.errors import ModelError
 from tunewright.records import Generation
 
 Progress = Callable[[int], None]
@@ -76,11 +77,13 @@ class TorchEngine:
     ) -> list[Generation]:
         """Continue each prompt. `progress` is told how many more prompts are done, as they finish.
 
-        A generation's `seconds` is its share of the wall time of its batch. Raises `ValueError` on an empty prompt.
+        A generation's `seconds` is its share of the wall time of its batch. One that reaches the model's last position
+        ends there, not `stopped`. Raises `ValueError` on an empty prompt, `ModelError` on one with no position left.
         """
         lists = [list(p) for p in prompts]
         if any(not p for p in lists):
             raise ValueError("a prompt has no tokens")
+        self._refuse_longer(lists, self._positions() - 1)
         done: list[Generation | None] = [None] * len(lists)
         shares = self.shares_prefixes and self._fits(lists, sampling.max_new_tokens)
         limits = [len(p) - 1 for p in lists] if shares else [0] * len(lists)
@@ -96,6 +99,7 @@ class TorchEngine:
                     outputs = plain.generate(self.model, rows, sampling, self.stop_ids, self.pad_id, chooser)
                 seconds = (time.perf_counter() - began) / len(batch.rows)
                 for i, ids in zip(batch.rows, outputs, strict=True):
+                    del ids[self._positions() - len(lists[i]) :]
                     done[i] = Generation(tuple(ids), seconds, bool(ids) and ids[-1] in self.stop_ids)
                 if progress is not None:
                     progress(len(batch.rows))
@@ -109,6 +113,7 @@ class TorchEngine:
         lists = [list(s) for s in sequences]
         if any(not 1 <= start <= len(ids) for ids, start in zip(lists, starts, strict=True)):
             raise ValueError("a start must lie between 1 and the length of its sequence")
+        self._refuse_longer(lists, self._positions())
         scored: list[list[float]] = [[] for _ in lists]
         work = [i for i, ids in enumerate(lists) if starts[i] < len(ids)]
         shares = self.shares_prefixes and self._fits(lists, 0)
@@ -128,6 +133,20 @@ class TorchEngine:
                 for r, values in zip(batch.rows, found, strict=True):
                     scored[work[r]] = values
         return scored
+
+    def _positions(self) -> int:
+        """How many tokens the model can tell apart by place; without bound where its configuration names none."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", None) or 1 << 40)
+
+    def _refuse_longer(self, lists: Sequence[Sequence[int]], most: int) -> None:
+        longest = max(map(len, lists), default=0)
+        if longest > most:
+            raise ModelError(
+                f"a text of {longest} tokens is too long for the model's {self._positions()} positions.",
+                where="generation",
+                remedy="Shorten the prompts (fewer examples or documents in them), or take a model with more context.",
+            )
 
     def _fits(self, prompts: Sequence[Sequence[int]], more: int) -> bool:
         """Sliding windows are not computed here: fine as long as nothing is longer than the window."""
@@ -244,12 +263,14 @@ class TorchEngine:
         outputs: list[list[int]] = [[] for _ in batch.rows]
         live = list(range(len(batch.rows)))  # rows of the forest, as places in the batch
         finished: set[int] = set()
+        positions = self._positions()
         for step in range(longest):
             tokens = chooser(logits, live)
             for row, token in zip(live, tokens, strict=True):
                 if row not in finished:
                     outputs[row].append(token)
-                    if token in self.stop_ids:
+                    number = batch.rows[row]
+                    if token in self.stop_ids or len(prompts[number]) + len(outputs[row]) >= positions:
                         finished.add(row)
             if len(finished) == len(batch.rows) or step + 1 == longest:
                 break
@@ -258,7 +279,8 @@ class TorchEngine:
             if len(left) <= len(live) * 7 // 8:
                 forest.keep(left)
                 live, tokens = [live[p] for p in left], [tokens[p] for p in left]
-            places = [len(prompts[batch.rows[r]]) + step for r in live]
+            # A finished row that has not left yet may be past the last position: what it computes is not looked at.
+            places = [min(len(prompts[batch.rows[r]]) + step, positions - 1) for r in live]
             logits = self._forward(tokens, places, forest, range(len(live)))
         return outputs
 
