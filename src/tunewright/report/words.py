@@ -43,6 +43,8 @@ GATES = {
     "min_gain": "Better than untuned",
     "worst_slice": "Worst slice",
     "forgetting": "General ability",
+    "abilities": "General abilities kept",
+    "judge": "A judge prefers it",
     "cheaper_means": "Cheaper means",
     "parity": "Exported = trained",
     "license": "Licences",
