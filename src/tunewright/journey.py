@@ -303,10 +303,11 @@ def _title(project: Project) -> str:
 def _data_words(audit: Audit) -> str:
     ledger, splits = audit.dataset.ledger, audit.dataset.splits
     aside = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in ledger.set_aside.items() if n)
+    rehearsal = f" + {splits['rehearsal']:,} rehearsal" if splits.get("rehearsal") else ""
     return (
         f"{ledger.used:,} of {ledger.read:,} rows used"
         + (f" · set aside: {aside}" if aside else "")
-        + f" · {splits['train']:,} train / {splits['validation']:,} validation / {splits['test']:,} suite"
+        + f" · {splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {splits['test']:,} suite"
     )
 
 

@@ -180,7 +180,8 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
         return TrainResult.model_validate(read_json(run.trained))
     base = project.fresh()
     settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
-    work = _Work(project.rendered("train"), project.rendered("validation"), settings, run.path, resume)
+    trained = project.rendered("train") + project.rendered("rehearsal")
+    work = _Work(trained, project.rendered("validation"), settings, run.path, resume)
     project.ranks.told(work)
     try:
         fitted = fit(

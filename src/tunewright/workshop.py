@@ -168,7 +168,7 @@ class Project:
         """The training settings with nothing left open."""
         return resolve(
             self.recipe.train,
-            rows=self.audit.dataset.splits["train"],
+            rows=self.audit.dataset.splits["train"] + self.audit.dataset.splits.get("rehearsal", 0),
             parameters=self.base.parameters,
             precision=self.precision[0],
         )

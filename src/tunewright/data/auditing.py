@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
 from tunewright.data.recognition import recognise
 from tunewright.data.rows import Source, rows
-from tunewright.data.split import NAMES, assign, clusters, timed
+from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
 from tunewright.data.table import FAULTS, Table
 from tunewright.data.version import write
 from tunewright.errors import DataError
@@ -61,6 +62,13 @@ class Outcome:
     changed: np.ndarray
     answers: dict[int, str]
 
+    def without(self, code: str, mask: np.ndarray) -> Outcome:
+        """The same with the rows of `mask` set aside as `code`."""
+        names = tuple(dict.fromkeys((*self.names, code)))
+        return dataclasses.replace(
+            self, names=names, reason=np.where(mask, names.index(code), self.reason), changed=self.changed & ~mask
+        )
+
 
 def audit(
     spec: DataSpec,
@@ -89,20 +97,13 @@ def audit(
         table.close()
         look = Look(table, use)
         findings, outcome = _examine(look, spec.accept)
-        used = outcome.reason == 0
-        if not (table.train & used).any():
+        if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
                 "no row is left to train on.",
                 where=", ".join(s.name for s in sources if not s.test),
                 remedy=_most(findings),
             )
-        shares = (spec.split.test, spec.split.validation)
-        together = clusters(table, look.near.pairs)
-        if spec.split.time:
-            timed(table, used, spec.split.time)
-        split = assign(
-            table, used, together, shares, spec.split.seed, bool(look.labels), by_time=spec.split.time is not None
-        )
+        split, outcome = _divided(look, outcome, spec)
         record = _record(look, outcome, split, counted=tokens is not None)
         path, record = write(store / "datasets", record, table, split, outcome.answers)
     return Audit(
@@ -113,23 +114,39 @@ def audit(
     )
 
 
+def _divided(look: Look, outcome: Outcome, spec: DataSpec) -> tuple[np.ndarray, Outcome]:
+    """The split of every row, and what becomes of those that rehearsal had no use for."""
+    table, how, used = look.table, spec.split, outcome.reason == 0
+    if how.time:
+        timed(table, used, how.time)
+    together, shares = clusters(table, look.near.pairs), (how.test, how.validation)
+    split = assign(table, used, together, shares, how.seed, bool(look.labels), by_time=how.time is not None)
+    if spec.rehearsal:
+        split, leaks, spare = rehearse(table, used, split, spec.rehearsal.share, how.seed)
+        outcome = outcome.without("leak_exact", leaks).without("not_drawn", spare)
+    return split, outcome
+
+
 def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -> DatasetRecord:
     """What there is to say of the version but for its id, which comes of its rows."""
     table = look.table
+    sizes = {name: int((split == k).sum()) for k, name in enumerate(NAMES)}
     return DatasetRecord(
         id="",
         sources=tuple(_file(s, table, i) for i, s in enumerate(table.sources)),
         ledger=_ledger(table, outcome),
-        splits={name: int((split == k).sum()) for k, name in enumerate(NAMES)},
+        splits={name: n for name, n in sizes.items() if n or name != "rehearsal"},
         labels=look.labels,
         tokens=_token_ledger(table, outcome) if counted else None,
     )
 
 
 def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
-    given = [(s, False) for s in spec.train] + [(s, True) for s in spec.test]
+    given = [(s, "train") for s in spec.train] + [(s, "test") for s in spec.test]
+    given += [(s, "rehearsal") for s in spec.rehearsal.files] if spec.rehearsal else []
     paths = [snapshot(s.path, s.query, store / "inputs") if s.query else root / s.path for s, _ in given]
     files = [p.name for p in paths]
+    columns = {"input": spec.input, "output": spec.output}
     for path in paths:
         format_of(path)
     return [
@@ -137,16 +154,17 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             given=source.query or source.path,
             path=path,
             name=path.name if files.count(path.name) == 1 else str(source.path),
-            reading=recognise(path, input=spec.input, output=spec.output),
-            test=test,
+            reading=recognise(path, **({} if part == "rehearsal" else columns)),
+            test=part == "test",
+            rehearsal=part == "rehearsal",
             group=source.group or spec.split.group,
-            time=spec.split.time,
+            time=None if part == "rehearsal" else spec.split.time,
             system=spec.system,
             license=source.license,
             weight=source.weight,
             synthetic=source.synthetic,
         )
-        for (source, test), path in zip(given, paths, strict=True)
+        for (source, part), path in zip(given, paths, strict=True)
     ]
 
 

@@ -31,6 +31,7 @@ class Source:
     name: str
     reading: Reading
     test: bool
+    rehearsal: bool = False
     group: str | None = None
     time: str | None = None
     system: str | None = None

@@ -9,8 +9,8 @@ from scipy.sparse.csgraph import connected_components
 from tunewright.data.table import Table
 from tunewright.errors import DataError
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
-NAMES = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST, REHEARSAL = 0, 1, 2, 3
+NAMES = ("train", "validation", "test", "rehearsal")
 SMALL = 300
 SMALLEST = 100
 CASES = 30
@@ -102,6 +102,25 @@ def assign(
         place = _divide(least, size, stratum, fixed, wanted, len(pool))
     split[pool] = place[inverse]
     return split
+
+
+def rehearse(
+    table: Table, used: np.ndarray, split: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`split` with rehearsal rows drawn to be `share` of all that train; masks of those that leak, and of the rest.
+
+    A rehearsal row leaks when a test or validation row asks the same. Which rows are drawn depends on what they say
+    and on the seed, so that a larger share holds a smaller one.
+    """
+    judged = table.c["input"][(split == TEST) | (split == VALIDATION)]
+    free = table.rehearsal & used
+    leaks = free & np.isin(table.c["input"], judged[judged != 0])
+    open_ = np.flatnonzero(free & ~leaks)
+    wanted = round(int((split == TRAIN).sum()) * share / (1 - share))
+    drawn = open_[np.argsort(_mixed(table.c["content"][open_], seed), kind="stable")[:wanted]]
+    split = split.copy()
+    split[drawn] = REHEARSAL
+    return split, leaks, free & ~leaks & (split != REHEARSAL)
 
 
 def timed(table: Table, used: np.ndarray, column: str) -> None:

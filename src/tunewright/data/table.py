@@ -119,7 +119,7 @@ class Table:
                 self.notes.add(code, len(self), reason)
         if len(self._unsketched) >= _BATCH:
             self._sketch()
-        values["answer"] = self._answer(example)
+        values["answer"] = -1 if self.sources[source].rehearsal else self._answer(example)
         if facts:
             values |= {"counted": 1, "supervised": facts.supervised, "lost": facts.lost}
         for name, column in self._columns.items():
@@ -171,18 +171,17 @@ class Table:
         return self.answers.setdefault(text, len(self.answers))
 
     def close(self) -> None:
-        """Freeze the columns; from here on `c[name]` are arrays and `train`, `test` masks of usable rows."""
+        """Freeze the columns; from here on `c[name]` are arrays; `train`, `test`, `rehearsal` mask usable rows."""
         self._sketch()
         self.bands = self._bands.array()
         self.c = {
             name: np.frombuffer(column, dtype=column.typecode) if len(column) else np.zeros(0, column.typecode)
             for name, column in self._columns.items()
         }
-        of_test = np.array([s.test for s in self.sources], dtype=bool)
-        given_test = of_test[self.c["source"]] if len(self) else np.zeros(0, bool)
-        usable = self.c["fault"] == 0
-        self.train = usable & ~given_test
-        self.test = usable & given_test
+        usable, source = self.c["fault"] == 0, self.c["source"]
+        self.test = usable & np.array([s.test for s in self.sources], dtype=bool)[source]
+        self.rehearsal = usable & np.array([s.rehearsal for s in self.sources], dtype=bool)[source]
+        self.train = usable & ~self.test & ~self.rehearsal
         pair = self.c["input"] * np.uint64(0x9E3779B97F4A7C15) + self.c["output"] * np.uint64(0xC2B2AE3D27D4EB4F)
         self.pair = np.where((self.c["input"] == 0) | (self.c["output"] == 0), np.uint64(0), pair)
 
@@ -211,7 +210,7 @@ class Table:
         if not len(ids) or (ids < 0).any():
             return ()
         distinct = len(np.unique(ids))
-        told = all(s.reading.shape == "labelled_text" for s in self.sources)
+        told = all(s.reading.shape == "labelled_text" for s in self.sources if not s.rehearsal)
         few = distinct <= max(2, len(ids) // 5) and distinct <= 1000
         return tuple(sorted(self.answers)) if told or (few and len(ids) > 2) else ()
 

@@ -117,13 +117,13 @@ def card(path: Path) -> str:
     labels: Counter[str] = Counter()
     synthetic = 0
     first: dict[str, Any] = {}
-    for split in NAMES:
+    for split in record.splits:
         asked, answered = [], []
         for example in stream(path, split):
             asked.append(sum(len(m.content) for m in example.prompt))
             answered.append(len(example.answer.content))
             synthetic += example.synthetic
-            if example.label is not None or record.labels:
+            if split != "rehearsal" and (example.label is not None or record.labels):
                 labels[example.label or example.answer.content] += split == "train"
             first = first or {"asked": example.prompt[-1].content, "answered": example.answer.content}
         middle = [f"{statistics.median(sizes):,.0f}" if sizes else "-" for sizes in (asked, answered)]

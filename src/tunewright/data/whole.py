@@ -195,7 +195,7 @@ def spellings(table: Table, names: tuple[str, ...], counts: Mapping[int, int]) -
 
 def licenses(table: Table, use: str) -> Iterator[Finding]:
     """`license`: rows that may not be used for this; `provenance_missing`: rows of which nobody said."""
-    rows = table.train | table.test
+    rows = table.train | table.test | table.rehearsal
     ids = table.c["license"]
     barred = [i for text, i in table.licenses.items() if use == "commercial" and non_commercial(text)]
     where = np.flatnonzero(rows & np.isin(ids, barred)) if barred else np.zeros(0, np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -41,6 +41,17 @@ class SourceSpec(Spec):
     synthetic: bool = Field(False, description="Rows made by a model; kept out of test.")
 
 
+def _with_sources(value: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """`value` with a path, or a list of paths and sources, under `keys` as sources."""
+    value = dict(value)
+    for key in keys:
+        given = value.get(key)
+        if given is not None:
+            many = given if isinstance(given, (list, tuple)) else [given]
+            value[key] = tuple({"path": str(s)} if isinstance(s, (str, Path)) else s for s in many)
+    return value
+
+
 class SplitSpec(Spec):
     """How rows are divided when no test file is given."""
 
@@ -57,6 +68,18 @@ class SplitSpec(Spec):
         return self
 
 
+class RehearsalSpec(Spec):
+    """General rows trained along so that less is forgotten; never judged by, never looked up."""
+
+    files: tuple[SourceSpec, ...] = Field(description="Files of general examples: paths, or `{path: …, license: …}`.")
+    share: float = Field(0.1, gt=0, lt=1, description="Their share of all rows that train.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_become_sources(cls, value: Any) -> Any:
+        return _with_sources(value, "files") if isinstance(value, dict) else value
+
+
 class DataSpec(Spec):
     """Where the examples are and how to read them."""
 
@@ -67,21 +90,13 @@ class DataSpec(Spec):
     system: str | None = Field(None, description="System prompt put before every row.")
     normal: Literal["text", "strict"] = Field("text", description="Normal form for comparing rows.")
     split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="How rows are divided.")
+    rehearsal: RehearsalSpec | None = Field(None, description="General rows mixed in against forgetting.")
     accept: tuple[str, ...] = Field((), description="Findings whose fix is accepted: rows go, or are redacted.")
 
     @model_validator(mode="before")
     @classmethod
     def _paths_become_sources(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        value = dict(value)
-        for key in ("train", "test"):
-            given = value.get(key)
-            if given is None:
-                continue
-            many = given if isinstance(given, (list, tuple)) else [given]
-            value[key] = tuple({"path": str(s)} if isinstance(s, (str, Path)) else s for s in many)
-        return value
+        return _with_sources(value, "train", "test") if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _has_rows(self) -> Self:
