@@ -10,7 +10,7 @@ from typing import Any
 from tunewright import models, outside
 from tunewright.errors import Interrupted, RecipeError, RunError
 from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm, score
-from tunewright.export import check_manifest, manifest, write_adapter, write_merged
+from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
 from tunewright.project import RunFolder
 from tunewright.records import (
@@ -270,6 +270,8 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     else:
         write_merged(tuned_model(project, run.weights), into, facts, project.base.tokenizer, renderer.stop_ids)
         model = models.load(str(into), device=project.device).model
+    judged = Evaluation.model_validate(read_json(run.outcome)) if run.outcome.is_file() else None
+    write_text(into / "README.md", model_card(record, project.audit.dataset, judged, task=project.recipe.task))
     check_manifest(into, project.base.sha256, renderer.fingerprint)
     certificate = _certificate(project, run, into, model, to)
     artifact = Artifact(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,8 @@ def test_plain_transformers_and_peft_say_the_same_in_a_clean_process(done):
     artifact = journey.export(project, outcome.run, "merged")
     assert artifact.certificate.ok
     assert artifact.certificate.suite_score == pytest.approx(artifact.certificate.suite_score_trained)
+    card = (Path(artifact.path) / "README.md").read_text(encoding="utf-8")
+    assert "base_model:" in card and "| tuned |" in card and project.audit.dataset.id in card
     paths = outcome.as_dict({})["paths"]
     arguments = [paths["base"], paths["adapter"], artifact.path, paths["predictions"]]
     ran = subprocess.run([sys.executable, "-c", CLEAN, *arguments], capture_output=True, text=True, check=True)
