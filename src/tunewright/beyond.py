@@ -10,7 +10,7 @@ from typing import Any
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import load_suite, prompting, run_arm
-from tunewright.measured import Ability, Probe
+from tunewright.measured import Ability, Forgetting, Probe, Refusals, Robustness
 from tunewright.probing import (
     abilities_gate,
     ability,
@@ -21,7 +21,7 @@ from tunewright.probing import (
     probe,
 )
 from tunewright.project import RunFolder
-from tunewright.records import Finding, Forgetting, Gate, Prediction, Record, Refusals, Robustness, Suite
+from tunewright.records import Finding, Gate, Prediction, Record, Suite
 from tunewright.store import read_lines, write_json
 from tunewright.trials import (
     CHANGES,

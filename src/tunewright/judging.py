@@ -9,9 +9,9 @@ from pathlib import Path
 from tunewright import models, outside, stages
 from tunewright.engine import Endpoint, Sampling, TorchEngine
 from tunewright.errors import RecipeError, RunError
-from tunewright.measured import JudgeReport
+from tunewright.measured import Calibration, JudgeReport
 from tunewright.project import RunFolder
-from tunewright.records import Calibration, Case, Gate, Message
+from tunewright.records import Case, Gate, Message
 from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json

@@ -1,8 +1,73 @@
-"""Records of what was measured beyond the suite's scores: what a judge preferred, what else the tuned model can do."""
+"""Records of what was measured beyond the suite: preferences, judges, forgetting, care with wording, other skills."""
 
 from __future__ import annotations
 
-from tunewright.records import Calibration, Gate, Record
+from tunewright.records import Gate, Record
+
+
+class Forgetting(Record):
+    """Perplexity of general text before and after tuning; `rise` is relative, with its 95 % interval."""
+
+    before: float
+    after: float
+    rise: float
+    low: float
+    high: float
+    tokens: int
+
+
+class Robustness(Record):
+    """An arm's score on cases changed in one way; `difference` to the unchanged ones is paired, p Holm-adjusted."""
+
+    change: str
+    score: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    cases: int
+
+
+class Refusals(Record):
+    """Share of refused prompts of one kind (safe or unsafe), before and after tuning; the interval is of `after`."""
+
+    kind: str
+    cases: int
+    before: float
+    after: float
+    low: float
+    high: float
+    p: float
+
+
+class Preference(Record):
+    """How often reviewers prefer the first arm to the second: share of votes (ties half), and how far they agree."""
+
+    first: str
+    second: str
+    share: float
+    low: float
+    high: float
+    p: float
+    cases: int
+    votes: int
+    ties: int
+    reviewers: int
+    agreement: dict[str, float | None] = {}
+
+
+class Calibration(Record):
+    """A judge measured against people: `accuracy` over both orders, `flip_rate` where the order changed its mind."""
+
+    pairs: int
+    accuracy: float
+    low: float
+    high: float
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    flip_rate: float
+    first_share: float
 
 
 class JudgeReport(Record):

@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewright.measured import Ability, JudgeReport, Probe
-from tunewright.records import (
-    ArmScore,
-    Case,
-    DatasetRecord,
-    Evaluation,
-    Finding,
-    Forgetting,
-    Prediction,
-    Refusals,
-    Robustness,
-    RunRecord,
-    Suite,
-)
+from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, Refusals, Robustness
+from tunewright.records import ArmScore, Case, DatasetRecord, Evaluation, Finding, Prediction, RunRecord, Suite
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
 SHOTS = 8

@@ -6,19 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunewright.measured import Ability, JudgeReport, Probe
-from tunewright.records import (
-    ArmScore,
-    Finding,
-    Forgetting,
-    Gate,
-    Ledger,
-    Refusals,
-    Robustness,
-    SliceScore,
-    SourceFile,
-    Verdict,
-)
+from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, Refusals, Robustness
+from tunewright.records import ArmScore, Finding, Gate, Ledger, SliceScore, SourceFile, Verdict
 
 Outcome = Literal["won", "lost", "same"]
 

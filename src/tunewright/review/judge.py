@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from tunewright.records import Calibration, Gate
+from tunewright.measured import Calibration
+from tunewright.records import Gate
 from tunewright.statistics import bootstrap, permutation, wilson
 
 Winner = Literal["first", "second"] | None

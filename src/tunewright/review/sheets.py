@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.errors import DataError
-from tunewright.records import Case, Prediction, Preference, Suite
+from tunewright.measured import Preference
+from tunewright.records import Case, Prediction, Suite
 from tunewright.statistics import agreement, bootstrap, permutation
 from tunewright.store import read_json, write_json, write_text
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from tunewright.engine import Engine
-from tunewright.records import Forgetting, Gate
+from tunewright.measured import Forgetting
+from tunewright.records import Gate
 from tunewright.statistics import bootstrap
 from tunewright.trials.passages import PASSAGES
 

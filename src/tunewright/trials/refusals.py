@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunewright.errors import DataError
-from tunewright.records import Case, Prediction, Refusals, Suite
+from tunewright.measured import Refusals
+from tunewright.records import Case, Prediction, Suite
 from tunewright.statistics import mcnemar, wilson
 from tunewright.store import digest
 
