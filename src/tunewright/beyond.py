@@ -33,7 +33,7 @@ from tunewright.trials import (
     robustness,
     safety_suite,
 )
-from tunewright.workshop import Project, identity, tuned_model
+from tunewright.workshop import Project
 
 _SAFETY_TOKENS = 48
 _ABILITY_TOKENS = 256
@@ -53,12 +53,10 @@ class Trials(Record):
     probes: tuple[Probe, ...] = ()
 
 
-def forgotten(project: Project, run: RunFolder, model: Any | None = None) -> Forgetting:
-    """How much harder general text became for the tuned model (loaded from the run unless given)."""
-    tokenizer = project.base.tokenizer
-    base = project.engine(project.base.model, identity(project.base, None))
-    tuned = project.engine(model or tuned_model(project, run.weights), identity(project.base, run.weights))
-    return forgetting(base, tuned, lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
+def forgotten(project: Project, run: RunFolder) -> Forgetting:
+    """How much harder general text became for the run's tuned model."""
+    tokenizer, tuned = project.base.tokenizer, project.tuned_engine(run.weights)
+    return forgetting(project.base_engine, tuned, lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def gates(project: Project, run: RunFolder) -> tuple[Gate, ...]:
@@ -66,8 +64,7 @@ def gates(project: Project, run: RunFolder) -> tuple[Gate, ...]:
     limits = project.recipe.gates
     found = [] if limits.forgetting is None else [forgetting_gate(forgotten(project, run), limits.forgetting)]
     if limits.abilities is not None and project.recipe.trials.abilities:
-        kept = _abilities(project, run, tuned_model(project, run.weights))
-        found.append(abilities_gate(kept, limits.abilities))
+        found.append(abilities_gate(_abilities(project, run), limits.abilities))
     return tuple(found)
 
 
@@ -79,16 +76,15 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     stored = [p for p in map(Prediction.model_validate, _lines(run.predictions)) if p.arm == "tuned"]
     if not stored or not run.trained.is_file():
         raise RunError("this run has no answers of a tuned model yet.", where=run.id, remedy="tunewright evaluate")
-    model = tuned_model(project, run.weights)
     suite = project.suite.model_copy(update={"cases": project.suite.cases[:cases]})
     with project.tell.stage("forgetting") as found:
-        general = forgotten(project, run, model)
+        general = forgotten(project, run)
         found.append(f"general text {100 * general.rise:+.1f} % [{100 * general.low:+.1f}, {100 * general.high:+.1f}]")
     changed = {}
     with project.tell.stage("wording") as found:
         for change in CHANGES:
             altered = perturbed(suite, change)
-            changed[change] = _answer(project, run, altered, model, f"wording-{change}", change)
+            changed[change] = _answer(project, run, altered, "tuned", f"wording-{change}", change)
         wordings = robustness(stored, changed)
         worst = wordings[0]
         found.append(f"{len(CHANGES)} changes of wording; worst {worst.change}: {100 * worst.difference:+.1f} points")
@@ -96,9 +92,9 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
         expected = {c.id: c.expected for c in project.suite.cases}
         memory = memorisation(stored, project.train_examples, expected)
         found.append(memory[0].message)
-    declined = _refusals(project, run, model, safety) if safety else []
-    kept = [*_abilities(project, run, model), *_elsewhere(project, run, model)]
-    probes = _probes(project, run, model, suite.model_copy(update={"cases": suite.cases[:_PROBED]}))
+    declined = _refusals(project, run, safety) if safety else []
+    kept = [*_abilities(project, run), *_elsewhere(project, run)]
+    probes = _probes(project, run, suite.model_copy(update={"cases": suite.cases[:_PROBED]}))
     made = Trials(
         run=run.id,
         forgetting=general,
@@ -112,41 +108,39 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     return made
 
 
-def _refusals(project: Project, run: RunFolder, model: Any, path: Path) -> list[Refusals]:
+def _refusals(project: Project, run: RunFolder, path: Path) -> list[Refusals]:
     suite = safety_suite(path)
     with project.tell.stage("refusals") as found:
-        before = _answer(project, run, suite, None, "safety", "base", _SAFETY_TOKENS)
-        after = _answer(project, run, suite, model, "safety", "tuned", _SAFETY_TOKENS)
+        before = _answer(project, run, suite, "base", "safety", "base", _SAFETY_TOKENS)
+        after = _answer(project, run, suite, "tuned", "safety", "tuned", _SAFETY_TOKENS)
         told = refusals(suite, before, after)
         found += [f"{r.kind}: {100 * r.before:.0f} % → {100 * r.after:.0f} % refused" for r in told]
     return told
 
 
-def _abilities(project: Project, run: RunFolder, model: Any) -> list[Ability]:
+def _abilities(project: Project, run: RunFolder) -> list[Ability]:
     """The general sets of the recipe, base against tuned; answers are kept in the run."""
     spec, seed, found = project.recipe.trials, project.recipe.data.split.seed, []
     for number, name in enumerate(spec.abilities):
         suite = ability_suite(project.folder.root / name, cases=spec.cases, seed=seed)
-        found += _both(project, run, model, suite, "ability", f"ability-{number}", _ABILITY_TOKENS)
+        found += _both(project, run, suite, "ability", f"ability-{number}", _ABILITY_TOKENS)
     return found
 
 
-def _elsewhere(project: Project, run: RunFolder, model: Any) -> list[Ability]:
+def _elsewhere(project: Project, run: RunFolder) -> list[Ability]:
     """The task's own kind of case from another source."""
     spec, seed = project.recipe.trials, project.recipe.data.split.seed
     if spec.elsewhere is None:
         return []
     asked = project.recipe.suite.model_copy(update={"cases": spec.cases, "slices": ()})
     suite = load_suite(project.folder.root / spec.elsewhere, asked, seed=seed, known=project.train_examples)
-    return _both(project, run, model, suite, "elsewhere", "elsewhere", None)
+    return _both(project, run, suite, "elsewhere", "elsewhere", None)
 
 
-def _both(
-    project: Project, run: RunFolder, model: Any, suite: Suite, kind: str, file: str, longest: int | None
-) -> list[Ability]:
+def _both(project: Project, run: RunFolder, suite: Suite, kind: str, file: str, longest: int | None) -> list[Ability]:
     with project.tell.stage(kind) as said:
-        before = _answer(project, run, suite, None, file, "base", longest)
-        after = _answer(project, run, suite, model, file, "tuned", longest)
+        before = _answer(project, run, suite, "base", file, "base", longest)
+        after = _answer(project, run, suite, "tuned", file, "tuned", longest)
         one = ability(suite, before, after, kind=kind, seed=project.recipe.data.split.seed)
         if one is None:
             said.append(f"!{suite.source}: no case could be scored")
@@ -155,21 +149,21 @@ def _both(
     return [one]
 
 
-def _probes(project: Project, run: RunFolder, model: Any, suite: Suite) -> list[Probe]:
+def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
     """Who asks exchanged, orders slipped in, and the same question asked twice."""
 
     def before(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _answer(project, run, asked, None, "probes", note)
+        return _answer(project, run, asked, "base", "probes", note)
 
     def after(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _answer(project, run, asked, model, "probes", note)
+        return _answer(project, run, asked, "tuned", "probes", note)
 
     with project.tell.stage("probes") as said:
         found = [*bias_probes(suite, before, after), *injection_probes(suite, before, after)]
         draws = [replace(project.sampling, temperature=0.7, seed=seed) for seed in (1, 2)]
         twice = [
             changed_answers(*(_answer(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
-            for one in (None, model)
+            for one in ("base", "tuned")
         ]
         found.append(probe("asked twice at temperature 0.7", "consistency", *twice))
         worst = max(found, key=lambda one: one.after)
@@ -181,21 +175,19 @@ def _answer(
     project: Project,
     run: RunFolder,
     suite: Suite,
-    model: Any | None,
+    arm: str,
     file: str,
     note: str,
     longest: int | None = None,
     draw: Sampling | None = None,
 ) -> Sequence[Prediction]:
-    """Answers of the tuned model (or the base, where `model` is None), kept under the run."""
+    """Answers of the arm `base` or `tuned`, kept under the run."""
     folder = run.path / "trials"
     folder.mkdir(exist_ok=True)
-    arm = "base" if model is None else "tuned"
-    who = identity(project.base, None if model is None else run.weights)
     return run_arm(
         arm,
         suite,
-        project.engine(project.base.model if model is None else model, who),
+        project.base_engine if arm == "base" else project.tuned_engine(run.weights),
         prompts=prompting(arm, suite, train=(), task=None, count=lambda messages, tools: 0, budget=0),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,

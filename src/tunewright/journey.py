@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import beyond, judging, stages
+from tunewright import answering, beyond, judging, stages
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
@@ -29,8 +29,6 @@ from tunewright.workshop import (
     Teller,
     begin_run,
     blocks,
-    identity,
-    tuned_model,
     with_strict,
 )
 
@@ -161,8 +159,8 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
     """Every untuned arm on the suite: what tuning has to beat."""
     run = run or begin_run(project)
     with project.tell.stage("baseline") as found:
-        names = [a for a in stages.arm_names(project) if a not in stages.TUNED]
-        predictions = stages.answers(project, run, names, "baseline")
+        names = [a for a in answering.arm_names(project) if a not in answering.TUNED]
+        predictions = answering.answers(project, run, names, "baseline")
         evaluation = stages.decided(project, predictions)
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
         return _finish(project, run, evaluation, predictions, project.audit.gates)
@@ -197,7 +195,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
     """Every arm on the same cases; the verdict, the gates, the report."""
     run = run or project.folder.trained(name)
     with project.tell.stage("evaluate") as found:
-        predictions = stages.answers(project, run, stages.arm_names(project), "evaluate")
+        predictions = answering.answers(project, run, answering.arm_names(project), "evaluate")
         more = beyond.gates(project, run)
         evaluation = stages.decided(project, predictions, more)
         judged = judging.gates(project, run, predictions, evaluation.verdict.against)
@@ -292,8 +290,7 @@ def speaker(folder: str | Path, name: str | None = None) -> Speaker:
         raise RunError("the recipe's base is not the one this run was tuned on.", where=run.id)
     system = project.recipe.data.system
     opening = (Message("system", system),) if system else ()
-    model = tuned_model(project, run.weights)
-    return Speaker(run.id, opening, project, project.engine(model, identity(project.base, run.weights)))
+    return Speaker(run.id, opening, project, project.tuned_engine(run.weights))
 
 
 def _title(project: Project) -> str:
@@ -338,7 +335,7 @@ def _finish(
     project: Project,
     run: RunFolder,
     evaluation: Evaluation,
-    predictions: stages.Predictions,
+    predictions: answering.Predictions,
     gates: tuple[Gate, ...],
 ) -> Outcome:
     """Put all gates together, write the outcome and its page. A later gate of a name stands for the earlier."""

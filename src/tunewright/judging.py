@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunewright import models, outside, stages
+from tunewright import models, outside
+from tunewright.answering import Predictions
 from tunewright.engine import Endpoint, Sampling, TorchEngine
 from tunewright.errors import RecipeError, RunError
 from tunewright.measured import Calibration, JudgeReport
@@ -22,14 +23,14 @@ _SAYS = Sampling(max_new_tokens=16)
 _CHUNK = 32
 
 
-def gates(project: Project, run: RunFolder, predictions: stages.Predictions, against: str) -> tuple[Gate, ...]:
+def gates(project: Project, run: RunFolder, predictions: Predictions, against: str) -> tuple[Gate, ...]:
     """The gate `judge`, where the recipe names one and there is a rival to compare with."""
     if project.recipe.judge is None or "tuned" not in predictions or against not in predictions:
         return ()
     return (judge(project, run, predictions, "tuned", against).gate,)
 
 
-def judge(project: Project, run: RunFolder, predictions: stages.Predictions, first: str, second: str) -> JudgeReport:
+def judge(project: Project, run: RunFolder, predictions: Predictions, first: str, second: str) -> JudgeReport:
     """Ask the recipe's judge which arm answers better, in both orders, and write it into the run.
 
     Replies are kept in the project, by judge and prompt: asking again sends nothing. Raises `RecipeError` where the

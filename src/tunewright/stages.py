@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import models, outside
-from tunewright.errors import Interrupted, RecipeError, RunError
-from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm, score
+from tunewright import models
+from tunewright.answering import Predictions, answer, validation_suite
+from tunewright.errors import Interrupted, RunError
+from tunewright.evaluate import decide, score
 from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
 from tunewright.project import RunFolder
@@ -21,7 +22,6 @@ from tunewright.records import (
     Prediction,
     Rendered,
     RunRecord,
-    Suite,
     TrainResult,
 )
 from tunewright.report import evidence_of, evidence_page
@@ -29,98 +29,7 @@ from tunewright.store import directory, read_json, read_lines, tree_digest, writ
 from tunewright.train import FitResult, Settings, fit
 from tunewright.workshop import Project, identity, tuned_model
 
-_VALIDATION_CASES = 64
 _PROBE_TOKENS = 32
-
-# Arms that ask the tuned model.
-TUNED = ("tuned", "tuned_rag")
-
-Predictions = dict[str, list[Prediction]]
-
-
-def arm_names(project: Project) -> list[str]:
-    """The arms of the recipe, or those that make sense for this data."""
-    if project.recipe.arms != "auto":
-        named = project.recipe.listed_arms
-        # Evaluating a run is about its tuned model, listed or not.
-        return named if "tuned" in named else [*named, "tuned"]
-    prompted = ["prompted"] if project.recipe.task else []
-    classifier = ["classifier"] if project.suite.labels else []
-    return ["base", *prompted, "few_shot", *classifier, "tuned"]
-
-
-def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) -> Predictions:
-    """The arms' answers to the suite. What was answered before, by the same weights to the same prompt, is kept."""
-    found: Predictions = {}
-    for name in names:
-        if name == "classifier":
-            made = classify(project.suite, project.train_examples, path=run.predictions)
-            if made is not None:
-                found[name] = made
-        elif name in TUNED:
-            model = tuned_model(project, run.weights)
-            found[name] = _answer(project, run, name, model, identity(project.base, run.weights), stage)
-        elif name == "external":
-            found[name] = _ask_server(project, run, stage)
-        else:
-            found[name] = _answer(project, run, name, project.base.model, identity(project.base, None), stage)
-    return found
-
-
-def _answer(
-    project: Project, run: RunFolder, name: str, model: Any, who: str, stage: str, suite: Suite | None = None
-) -> list[Prediction]:
-    suite = suite or project.suite
-    sampling = project.sampling
-    context = int(getattr(project.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
-    prompts = prompting(
-        name,
-        suite,
-        train=project.train_examples,
-        task=project.recipe.task,
-        count=lambda messages, tools: len(project.render_prompt(messages, tools)),
-        budget=context - sampling.max_new_tokens,
-        documents=_documents(project),
-    )
-    return run_arm(
-        name,
-        suite,
-        project.engine(model, who),
-        prompts=prompts,
-        render_prompt=project.render_prompt,
-        decode=project.renderer.decode,
-        template=project.renderer.fingerprint,
-        sampling=sampling,
-        path=run.predictions,
-        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
-    )
-
-
-def _documents(project: Project) -> Path | None:
-    """Where the recipe's RAG arms look things up; None means the training rows."""
-    rag = project.recipe.rag
-    return project.folder.root / rag.documents if rag and rag.documents else None
-
-
-def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction]:
-    """The recipe's server, given the prompted arm's messages, as far as the privacy asked for allows."""
-    asked = project.recipe.external
-    if asked is None:
-        raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
-    endpoint = outside.server(**dict(asked), privacy=project.recipe.privacy, where="arms.external")
-    task, count = project.recipe.task, lambda messages, tools: 0
-    return run_arm(
-        "external",
-        project.suite,
-        endpoint,
-        prompts=prompting("prompted", project.suite, train=project.train_examples, task=task, count=count, budget=0),
-        render_prompt=project.render_prompt,
-        decode=project.renderer.decode,
-        template=project.renderer.fingerprint,
-        sampling=project.sampling,
-        path=run.predictions,
-        progress=lambda done, total: project.progress(stage, done, total, "external"),
-    )
 
 
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
@@ -209,9 +118,7 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
 
 def _scorer(project: Project) -> Any:
     """Scores a model on validation cases: this chooses the checkpoint, and the suite has no part in it."""
-    spec = project.recipe.suite.model_copy(update={"source": "test", "cases": _VALIDATION_CASES, "slices": ()})
-    seed = project.recipe.data.split.seed
-    cases = make_suite(project.examples("validation"), spec, seed=seed, known=project.train_examples)
+    cases = validation_suite(project)
     prompts = [project.render_prompt(c.messages, c.tools) for c in cases.cases]
     sampling = project.sampling
 
@@ -288,8 +195,7 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
 def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: str) -> Certificate:
     """Probes, and the suite's score where the trained model has one to compare with."""
     engine = project.engine(model, identity(project.base, into))
-    base = project.engine(project.base.model, identity(project.base, None))
-    certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, base)
+    certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, project.base_engine)
     if not run.outcome.is_file():
         return certificate
     trained = {a["name"]: a["score"] for a in read_json(run.outcome)["arms"]}.get("tuned")
@@ -298,7 +204,7 @@ def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: s
     # The adapter's weights are the run's own, so its stored answers are these; a merged model answers anew, beside.
     kept = run if to == "adapter" else RunFolder(into.parent / f"{into.name}.check")
     kept.path.mkdir(exist_ok=True)
-    made = _answer(project, kept, "tuned", model, identity(project.base, into), "export")
+    made = answer(project, kept, "tuned", engine, "export")
     scored = [p.score for p in made if p.score is not None]
     own = sum(scored) / len(scored) if scored else None
     return certificate.model_copy(update={"suite_score": own, "suite_score_trained": trained})
@@ -323,6 +229,7 @@ def write_outcome(
             hashes=_hashes(record, run),
             files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
             trials=_tried(run),
+            device=project.device,
         )
     )
     write_text(run.report, page)

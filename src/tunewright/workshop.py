@@ -23,7 +23,7 @@ from tunewright.data import versions as dataset_versions
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import load_suite, make_suite
-from tunewright.plan import Advice, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
+from tunewright.plan import Advice, Circumstances, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
@@ -71,6 +71,7 @@ class Project:
     should_stop: Callable[[], bool] = lambda: False
     bare: bool = False
     count_tokens: bool = True
+    _tuned: TorchEngine | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def ranks(self) -> Ranks:
@@ -140,6 +141,18 @@ class Project:
             identity=identity,
             tokenizer=self.base.tokenizer if self.recipe.suite.json_schema else None,
         )
+
+    @cached_property
+    def base_engine(self) -> TorchEngine:
+        """The base as it answers; one for all stages, for an engine finds out at first use what it may share."""
+        return self.engine(self.base.model, identity(self.base, None))
+
+    def tuned_engine(self, weights: Path) -> TorchEngine:
+        """The model tuned in a run as it answers. The last one asked for is kept: several stages ask the same."""
+        who = identity(self.base, weights)
+        if self._tuned is None or self._tuned.identity != who:
+            self._tuned = self.engine(tuned_model(self, weights), who)
+        return self._tuned
 
     @cached_property
     def sampling(self) -> Sampling:
@@ -266,7 +279,7 @@ def _plan(project: Project) -> Plan:
     ledger = project.audit.dataset.ledger
 
     def advice(fits: bool) -> Advice:
-        return advise(
+        known = Circumstances(
             task=project.recipe.task,
             shape=project.audit.dataset.sources[0].shape,
             train_rows=facts.train,
@@ -276,6 +289,7 @@ def _plan(project: Project) -> Plan:
             bad_share=1 - ledger.used / max(1, ledger.read),
             privacy=project.recipe.privacy if "privacy" in project.given else None,
         )
+        return advise(known)
 
     return make_plan(project.resolved, facts, model, machine, advice)
 

@@ -137,3 +137,16 @@ def test_without_a_tuned_arm_the_one_to_beat_is_named(suite):
     found = decide(suite, {"base": rows("base", [0.0] * 40, suite), "few_shot": rows("few_shot", [1.0] * 40, suite)})
     assert found.verdict.decision == "cannot_tell" and found.verdict.against == "few_shot"
     assert "no tuned arm" in found.verdict.reason
+
+
+def test_what_nearly_all_cases_share_is_no_slice_but_for_near_twins(suite):
+    marks = [{"shop": "b" if i < 2 else "a", "near a training row": "no" if i else "yes"} for i in range(40)]
+    shop = [c.model_copy(update={"slices": mark}) for c, mark in zip(suite.cases, marks, strict=True)]
+    arms = {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+    found = decide(suite.model_copy(update={"cases": tuple(shop)}), arms)
+    assert {(s.slice, s.value): s.cases for s in found.slices} == {("shop", "b"): 2, ("shop", "a"): 38, NEAR_NO: 39}
+    alike = [c.model_copy(update={"slices": {"shop": "a"}}) for c in suite.cases]
+    assert decide(suite.model_copy(update={"cases": tuple(alike)}), arms).slices == ()
+
+
+NEAR_NO = ("near a training row", "no")

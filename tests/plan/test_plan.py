@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunewright.plan import DataFacts, Machine, ModelFacts, advise, make_plan, resolve
+from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, advise, make_plan, resolve
 from tunewright.plan.resolve import learning_rate
 from tunewright.recipe import TrainSpec
 
@@ -43,14 +43,16 @@ def facts(rows=330):
     machine = Machine("cpu", 2, 24.0, {"float32": 200.0, "bfloat16": 800.0})
     choice = resolve(spec(), rows=rows, parameters=model.parameters, precision="float32")
     advice = advise(
-        task="t",
-        shape="messages",
-        train_rows=rows,
-        suite_cases=40,
-        least_cases=30,
-        fits=True,
-        bad_share=0.0,
-        privacy="local",
+        Circumstances(
+            task="t",
+            shape="messages",
+            train_rows=rows,
+            suite_cases=40,
+            least_cases=30,
+            fits=True,
+            bad_share=0.0,
+            privacy="local",
+        )
     )
     return make_plan(choice, data, model, machine, lambda fits: advice)
 
@@ -78,14 +80,16 @@ def test_a_base_too_large_for_the_machine_does_not_fit():
 @pytest.mark.parametrize(("rows", "cases", "outcome"), [(400, 40, "tune"), (60, 40, "few_shot"), (400, 10, "postpone")])
 def test_advice_comes_from_what_was_counted(rows, cases, outcome):
     said = advise(
-        task=None,
-        shape="messages",
-        train_rows=rows,
-        suite_cases=cases,
-        least_cases=30,
-        fits=True,
-        bad_share=0.0,
-        privacy="local",
+        Circumstances(
+            task=None,
+            shape="messages",
+            train_rows=rows,
+            suite_cases=cases,
+            least_cases=30,
+            fits=True,
+            bad_share=0.0,
+            privacy="local",
+        )
     )
     assert said.outcome == outcome
     assert said.reasons
@@ -95,6 +99,15 @@ def test_advice_comes_from_what_was_counted(rows, cases, outcome):
 @pytest.mark.parametrize(("privacy", "ok"), [("local", True), ("any", True), (None, None)])
 def test_a_privacy_posture_counts_as_stated_only_when_it_was(privacy, ok):
     said = advise(
-        task="t", shape="m", train_rows=400, suite_cases=40, least_cases=30, fits=True, bad_share=0.0, privacy=privacy
+        Circumstances(
+            task="t",
+            shape="m",
+            train_rows=400,
+            suite_cases=40,
+            least_cases=30,
+            fits=True,
+            bad_share=0.0,
+            privacy=privacy,
+        )
     )
     assert next(p for p in said.prerequisites if p.name == "privacy stated").ok is ok

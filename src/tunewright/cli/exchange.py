@@ -56,7 +56,7 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
-    from tunewright import journey, stages
+    from tunewright import answering, journey, stages
     from tunewright.cli.terminal import Terminal
     from tunewright.errors import RunError
     from tunewright.evaluate import decide
@@ -80,7 +80,7 @@ def inspect(
             predictions,
             arms[name],
             task=opened.recipe.task or opened.folder.root.name,
-            model=f"tunewright/{record.base}" + ("-tuned" if name in stages.TUNED else ""),
+            model=f"tunewright/{record.base}" + ("-tuned" if name in answering.TUNED else ""),
             run=folder.id,
             created=record.created.replace("Z", "+00:00"),
             versions=record.versions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics as means
 from collections.abc import Mapping, Sequence
 
+from tunewright.evaluate.suites import NEAR
 from tunewright.records import ArmScore, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
 from tunewright.statistics import bootstrap, cases_needed, mcnemar, permutation, wilson
 
@@ -13,6 +14,8 @@ ALPHA = 0.05
 # A slice of fewer cases says too little to fail a model by.
 SLICE_CASES = 5
 CHEAPER = ("classifier",)
+# A value that more of the cases share parts nothing from anything.
+NEARLY_ALL = 0.95
 
 _GAINED = "the gain is beyond chance and beyond what was asked"
 # Nothing in the recipe asks for a level, and better than nothing may still be bad: said, never hidden.
@@ -191,7 +194,11 @@ def _gain_gate(verdict: Verdict, min_gain: float) -> Gate:
 def slice_scores(
     suite: Suite, tuned: Sequence[Prediction], rival: Sequence[Prediction], seed: int = 0
 ) -> tuple[SliceScore, ...]:
-    """Scores per value of each slice, the worst tuned score first; single cases are left out."""
+    """Scores per value of each slice, the worst tuned score first.
+
+    Left out are single cases, and what nearly all cases share: that score is the whole suite's over again. What has no
+    near twin in training stays, for the score without them is wanted (K20).
+    """
     ours = {row.case: row.score for row in tuned}
     theirs = {row.case: row.score for row in rival}
     groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -201,8 +208,9 @@ def slice_scores(
             for name, value in case.slices.items():
                 groups.setdefault((name, value), []).append((a, b))
     found = []
+    told = sum(ours.get(c.id) is not None and theirs.get(c.id) is not None for c in suite.cases)
     for (name, value), pairs in groups.items():
-        if len(pairs) < 2:
+        if len(pairs) < 2 or (len(pairs) > NEARLY_ALL * told and name != NEAR):
             continue
         scores = [a for a, _ in pairs]
         whole = all(s in (0.0, 1.0) for s in scores)

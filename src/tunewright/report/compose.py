@@ -26,10 +26,11 @@ def evidence_of(
     hashes: Mapping[str, str],
     files: Mapping[str, str],
     trials: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> Evidence:
     """The evidence page's content; without a tuned arm it is the baseline page's.
 
-    `trials` is what was tried beyond the suite, as it is kept in a run.
+    `trials` is what was tried beyond the suite, as it is kept in a run; `device` is what the answers were computed on.
     """
     tuned = "tuned" in predictions
     resolved = run.resolved
@@ -53,7 +54,7 @@ def evidence_of(
         splits=dataset.splits,
         facts=tuple(facts),
         command="tunewright run tunewright.yaml",
-        limits=tuple(_limits(suite, dataset)),
+        limits=tuple(_limits(suite, dataset, device)),
         hashes=hashes,
         files=files,
     )
@@ -128,10 +129,10 @@ def _training(events: Iterable[Mapping[str, Any]], batch: int) -> Training:
     )
 
 
-def _limits(suite: Suite, dataset: DatasetRecord) -> Iterator[str]:
+def _limits(suite: Suite, dataset: DatasetRecord, device: str) -> Iterator[str]:
     sources = len(dataset.sources)
     yield "One data source." if sources == 1 else f"{sources} data sources."
     yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
-    yield "Greedy answers, computed in fp32 on a CPU; no human judged them."
+    yield f"Greedy answers, computed in fp32 on a {'CPU' if device == 'cpu' else 'GPU'}; no human judged them."
     if len(suite.cases) < 100:
         yield f"{len(suite.cases)} cases are few: small differences stay hidden."

@@ -1,0 +1,114 @@
+"""The arms of a recipe put to its suite: who answers, with which prompt, and where the answers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunewright import outside
+from tunewright.engine import Engine
+from tunewright.errors import RecipeError
+from tunewright.evaluate import classify, make_suite, prompting, run_arm
+from tunewright.project import RunFolder
+from tunewright.records import Prediction, Suite
+from tunewright.workshop import Project
+
+_VALIDATION_CASES = 64
+
+# Arms that ask the tuned model.
+TUNED = ("tuned", "tuned_rag")
+
+Predictions = dict[str, list[Prediction]]
+
+
+def arm_names(project: Project) -> list[str]:
+    """The arms of the recipe, or those that make sense for this data."""
+    if project.recipe.arms != "auto":
+        named = project.recipe.listed_arms
+        # Evaluating a run is about its tuned model, listed or not.
+        return named if "tuned" in named else [*named, "tuned"]
+    prompted = ["prompted"] if project.recipe.task else []
+    classifier = ["classifier"] if project.suite.labels else []
+    return ["base", *prompted, "few_shot", *classifier, "tuned"]
+
+
+def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) -> Predictions:
+    """The arms' answers to the suite. What was answered before, by the same weights to the same prompt, is kept."""
+    found: Predictions = {}
+    for name in names:
+        if name == "classifier":
+            made = classify(project.suite, project.train_examples, path=run.predictions)
+            if made is not None:
+                found[name] = made
+        elif name in TUNED:
+            found[name] = answer(project, run, name, project.tuned_engine(run.weights), stage)
+        elif name == "external":
+            found[name] = _ask_server(project, run, stage)
+        else:
+            found[name] = answer(project, run, name, project.base_engine, stage)
+    return found
+
+
+def answer(
+    project: Project, run: RunFolder, name: str, engine: Engine, stage: str, suite: Suite | None = None
+) -> list[Prediction]:
+    """What `engine` answers as arm `name` to the suite (or another); answers the run holds already are kept."""
+    suite = suite or project.suite
+    sampling = project.sampling
+    context = int(getattr(project.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+    prompts = prompting(
+        name,
+        suite,
+        train=project.train_examples,
+        task=project.recipe.task,
+        count=lambda messages, tools: len(project.render_prompt(messages, tools)),
+        budget=context - sampling.max_new_tokens,
+        documents=_documents(project),
+    )
+    return run_arm(
+        name,
+        suite,
+        engine,
+        prompts=prompts,
+        render_prompt=project.render_prompt,
+        decode=project.renderer.decode,
+        template=project.renderer.fingerprint,
+        sampling=sampling,
+        path=run.predictions,
+        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
+    )
+
+
+def _documents(project: Project) -> Path | None:
+    """Where the recipe's RAG arms look things up; None means the training rows."""
+    rag = project.recipe.rag
+    return project.folder.root / rag.documents if rag and rag.documents else None
+
+
+def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction]:
+    """The recipe's server, given the prompted arm's messages, as far as the privacy asked for allows."""
+    asked = project.recipe.external
+    if asked is None:
+        raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
+    endpoint = outside.server(**dict(asked), privacy=project.recipe.privacy, where="arms.external")
+    task, count = project.recipe.task, lambda messages, tools: 0
+    return run_arm(
+        "external",
+        project.suite,
+        endpoint,
+        prompts=prompting("prompted", project.suite, train=project.train_examples, task=task, count=count, budget=0),
+        render_prompt=project.render_prompt,
+        decode=project.renderer.decode,
+        template=project.renderer.fingerprint,
+        sampling=project.sampling,
+        path=run.predictions,
+        progress=lambda done, total: project.progress(stage, done, total, "external"),
+    )
+
+
+def validation_suite(project: Project) -> Suite:
+    """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these."""
+    given = {"cases": _VALIDATION_CASES, "slices": (), "scorers": project.suite.scorers}
+    spec = project.recipe.suite.model_copy(update={**given, "source": "test", "primary": project.suite.primary})
+    seed = project.recipe.data.split.seed
+    return make_suite(project.examples("validation"), spec, seed=seed, known=project.train_examples)
