@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tunewright import outside
 from tunewright.engine import Engine
 from tunewright.errors import RecipeError
-from tunewright.evaluate import classify, make_suite, prompting, run_arm
+from tunewright.evaluate import classify, decide, make_suite, prompt_variants, prompting, run_arm
+from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
 from tunewright.records import Prediction, Suite
+from tunewright.store import write_json
 from tunewright.workshop import Project
 
 _VALIDATION_CASES = 64
@@ -54,7 +57,6 @@ def answer(
 ) -> list[Prediction]:
     """What `engine` answers as arm `name` to the suite (or another); answers the run holds already are kept."""
     suite = suite or project.suite
-    sampling = project.sampling
     context = int(getattr(project.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
     prompts = prompting(
         name,
@@ -62,9 +64,16 @@ def answer(
         train=project.train_examples,
         task=project.recipe.task,
         count=lambda messages, tools: len(project.render_prompt(messages, tools)),
-        budget=context - sampling.max_new_tokens,
+        budget=context - project.sampling.max_new_tokens,
         documents=_documents(project),
+        variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
+    return _asked(project, name, suite, engine, prompts, run.predictions, stage)
+
+
+def _asked(
+    project: Project, name: str, suite: Suite, engine: Engine, prompts: Any, path: Path, stage: str
+) -> list[Prediction]:
     return run_arm(
         name,
         suite,
@@ -73,10 +82,36 @@ def answer(
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
         template=project.renderer.fingerprint,
-        sampling=sampling,
-        path=run.predictions,
+        sampling=project.sampling,
+        path=path,
         progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
     )
+
+
+def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
+    """The prompt that is best on validation, where the recipe lists several; kept in the run with every score."""
+    spec, task = project.recipe.prompted, project.recipe.task
+    count, own = (spec.variants, spec.instructions) if spec else (1, ())
+    ways = prompt_variants(project.suite, project.train_examples, task, count=count, own=own)
+    cases = project.audit.dataset.splits["validation"]
+    if len(ways) == 1 or not cases:
+        return ways[0]
+    suite, answered = validation_suite(project), run.path / "prompts.jsonl"
+    scored = []
+    for way in ways:
+        prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
+        rows = _asked(project, f"prompted, {way.name}", suite, project.base_engine, prompts, answered, stage)
+        mean = decide(suite, {"prompted": rows}).arms[0]
+        scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
+    # Of equals the first, which is the plainest.
+    best = max(range(len(ways)), key=lambda place: (scored[place].score, -place))
+    choice = PromptChoice(chosen=ways[best].name, cases=len(suite.cases), variants=tuple(scored))
+    write_json(run.prompts, choice.model_dump(mode="json"))
+    return ways[best]
+
+
+def _none(messages: Any, tools: Any) -> int:
+    return 0
 
 
 def _documents(project: Project) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ class Outcome:
     gates: tuple[Gate, ...]
     report: Path
     paths: dict[str, str | None]
+    tried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[Any, ...]:
@@ -107,6 +108,7 @@ class Outcome:
         evaluation = self.evaluation.model_dump(mode="json") if self.evaluation else {"arms": [], "verdict": None}
         return {
             "run": self.run,
+            **{name: self.tried[name] for name in ("prompts",) if name in self.tried},
             **evaluation,
             "gates": [g.model_dump(mode="json") for g in self.gates],
             "paths": {**self.paths, "report": str(self.report)},
@@ -343,4 +345,5 @@ def _finish(
     settled = with_strict(project, list(every.values()))
     evaluation = evaluation.model_copy(update={"gates": settled})
     stages.write_outcome(project, run, evaluation, predictions, _title(project))
-    return Outcome(run.id, evaluation, settled, project.folder.report, stages.paths(project, run))
+    paths = stages.paths(project, run)
+    return Outcome(run.id, evaluation, settled, project.folder.report, paths, stages.tried(run))

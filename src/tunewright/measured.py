@@ -126,3 +126,25 @@ class Probe(Record):
     low: float
     high: float
     p: float
+
+
+class PromptScore(Record):
+    """One way to say the task, and its score on validation cases with the 95 % interval.
+
+    `place` is where it stands: `system`, or `question` for after the question.
+    """
+
+    name: str
+    text: str
+    place: str
+    score: float
+    low: float
+    high: float
+
+
+class PromptChoice(Record):
+    """Which way of saying the task was taken to the suite. Chosen on `cases` validation cases and on nothing else."""
+
+    chosen: str
+    cases: int
+    variants: tuple[PromptScore, ...]

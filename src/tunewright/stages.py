@@ -228,7 +228,7 @@ def write_outcome(
             facts=_facts(project, run),
             hashes=_hashes(record, run),
             files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
-            trials=_tried(run),
+            trials=tried(run),
             device=project.device,
         )
     )
@@ -238,10 +238,11 @@ def write_outcome(
     write_json(run.outcome, evaluation.model_dump(mode="json"))
 
 
-def _tried(run: RunFolder) -> dict[str, Any]:
-    """What was tried beyond the suite, as far as it was, for the report."""
-    tried = dict(read_json(run.trials)) if run.trials.is_file() else {}
-    return {**tried, "judge": read_json(run.judged)} if run.judged.is_file() else tried
+def tried(run: RunFolder) -> dict[str, Any]:
+    """What was tried beside the suite, as far as it was: for the report and for `--json`."""
+    found = dict(read_json(run.trials)) if run.trials.is_file() else {}
+    kept = {"judge": run.judged, "prompts": run.prompts}
+    return {**found, **{name: read_json(path) for name, path in kept.items() if path.is_file()}}
 
 
 def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:

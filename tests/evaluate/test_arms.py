@@ -5,7 +5,7 @@ import pytest
 from tunewright.engine import Sampling
 from tunewright.engine.endpoint import Reply
 from tunewright.errors import DataError, RecipeError
-from tunewright.evaluate import classify, decide, make_suite, prompting, run_arm
+from tunewright.evaluate import classify, decide, make_suite, prompt_variants, prompting, run_arm
 from tunewright.evaluate.arms import read_predictions, run_endpoint
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
@@ -176,3 +176,27 @@ def test_an_endpoint_is_an_arm_and_is_asked_once(tickets, tmp_path):
     assert decide(suite, {"external": again}).arms[0].cost == pytest.approx(2.0)
     assert [p.text for p in again] == [p.text for p in found]
     assert len(read_predictions(path)) == 40
+
+
+def test_ways_to_say_the_task_are_the_same_each_time_and_the_plainest_comes_first(tickets):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    ways = prompt_variants(suite, tickets, "Route a ticket", count=6, own=["Say one word.", " "])
+    assert ways == prompt_variants(suite, tickets, "Route a ticket", count=6, own=["Say one word.", " "])
+    assert [w.name for w in ways] == [
+        "plain", "beside the question", "with a pattern", "under headings", "as a role", "form first", "own 1",
+    ]  # fmt: skip
+    assert len({w.text + w.place for w in ways}) == 7
+    assert all("billing, delivery, other, refund" in w.text and "Route a ticket." in w.text for w in ways[:-1])
+    assert ways[-1].text == "Say one word."
+    settings = {"train": tickets, "task": "Route a ticket", "count": lambda m, t: 0, "budget": 1}
+    plain = prompting("prompted", suite, **settings)(suite.cases[0])
+    assert plain == prompting("prompted", suite, **settings, variant=ways[0])(suite.cases[0])
+    beside = prompting("prompted", suite, **settings, variant=ways[1])(suite.cases[0])
+    assert [m["role"] for m in beside] == ["user"]
+    assert beside[0]["content"].startswith(suite.cases[0].messages[0]["content"] + "\n\nRoute a ticket.")
+
+
+def test_a_pattern_too_long_to_show_is_left_out():
+    rows = [example(f"q{i}", f"{i} " + "word " * 300, f"r:{i}") for i in range(6)]
+    suite = make_suite(rows, SuiteSpec(), seed=0)
+    assert "with a pattern" not in [w.name for w in prompt_variants(suite, rows, None, count=6)]

@@ -4,9 +4,9 @@ Arms meet the same cases, scorers are pure functions over stored predictions, an
 """
 
 from tunewright.evaluate.arms import classify, run_arm
-from tunewright.evaluate.prompts import prompting
+from tunewright.evaluate.prompts import prompt_variants, prompting
 from tunewright.evaluate.scorers import score
 from tunewright.evaluate.suites import load_suite, make_suite
 from tunewright.evaluate.verdict import decide
 
-__all__ = ["classify", "decide", "load_suite", "make_suite", "prompting", "run_arm", "score"]
+__all__ = ["classify", "decide", "load_suite", "make_suite", "prompt_variants", "prompting", "run_arm", "score"]

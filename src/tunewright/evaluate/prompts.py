@@ -12,6 +12,7 @@ from tunewright.errors import RecipeError
 from tunewright.evaluate.leaves import parse
 from tunewright.evaluate.retrieval import Nearest, question, read_documents, rows_as_passages
 from tunewright.evaluate.scorers import expected_text
+from tunewright.evaluate.variants import Variant, variants
 from tunewright.records import Case, Example, Suite
 from tunewright.text import normal
 
@@ -35,11 +36,13 @@ def prompting(
     budget: int,
     shots: int = 8,
     documents: Path | None = None,
+    variant: Variant | None = None,
 ) -> Prompts:
     """How the arm puts a case to the model: a function from a case to messages.
 
     `base` and `tuned` give the messages as they are; `prompted` adds an instruction made of `task` and of what the
-    training answers look like; `few_shot` adds up to `shots` training rows, the nearest by BM25, as earlier turns;
+    training answers look like, or `variant` in its place; `few_shot` adds up to `shots` training rows, the nearest by
+    BM25, as earlier turns;
     `rag` and `tuned_rag` add the nearest passages of `documents` (training rows where there are none) as system text.
     Of both as many are added as `count(messages, tools)` finds to fit `budget` tokens. Raises `RecipeError` for an
     unknown arm, `DataError` for documents that cannot be read.
@@ -47,7 +50,8 @@ def prompting(
     if arm in ("base", "tuned"):
         return as_given
     if arm == "prompted":
-        return _prompted(instruction(task, suite, train))
+        given = variant or prompt_variants(suite, train, task)[0]
+        return lambda case: _beside(case, given.text) if given.place == "question" else _instructed(case, given.text)
     if arm == "few_shot":
         return _few_shot(train, count, budget, shots)
     if arm in ("rag", "tuned_rag"):
@@ -61,22 +65,27 @@ def as_given(case: Case) -> Messages:
     return case.messages
 
 
-def instruction(task: str | None, suite: Suite, train: Sequence[Example]) -> str:
-    """The task in words, and the form of the answer as the training rows show it."""
+def prompt_variants(
+    suite: Suite, train: Sequence[Example], task: str | None, *, count: int = 1, own: Sequence[str] = ()
+) -> list[Variant]:
+    """`count` ways to say the task, the plainest first, and a person's own after them; never none."""
+    line = task.strip().rstrip(".") + "." if task and task.strip() else "Answer as the task demands."
+    return variants(line, _form(suite, train), train, count=count, own=own)
+
+
+def _form(suite: Suite, train: Sequence[Example]) -> str:
+    """The form of the answer, as the training rows show it."""
     answers = [expected_text(e.answer.content, e.answer.tool_calls) for e in train]
-    lines = [task.strip().rstrip(".") + "."] if task and task.strip() else ["Answer as the task demands."]
     if suite.primary in ("choice", "exact", "normalised") and suite.labels:
         listed = [label for label, _ in Counter(a.strip() for a in answers).most_common(MOST_LISTED)]
-        lines.append(f"Answer with exactly one of these labels and nothing else: {', '.join(sorted(listed))}.")
-    elif suite.primary.startswith("json"):
-        lines.append(_json_form(answers))
-    elif suite.primary == "numeric":
-        lines.append("Work it out step by step, then end with a line `#### ` followed by the number alone.")
-    elif suite.primary == "tool_calls":
-        lines.append("Call a tool when one fits; otherwise answer in words.")
-    else:
-        lines.append("Give the answer alone, with no explanation.")
-    return "\n".join(lines)
+        return f"Answer with exactly one of these labels and nothing else: {', '.join(sorted(listed))}."
+    if suite.primary.startswith("json"):
+        return _json_form(answers)
+    if suite.primary == "numeric":
+        return "Work it out step by step, then end with a line `#### ` followed by the number alone."
+    if suite.primary == "tool_calls":
+        return "Call a tool when one fits; otherwise answer in words."
+    return "Give the answer alone, with no explanation."
 
 
 def _json_form(answers: Sequence[str]) -> str:
@@ -97,10 +106,6 @@ def _json_form(answers: Sequence[str]) -> str:
     return f"Answer with one JSON object and nothing else. Its fields: {', '.join(parts)}."
 
 
-def _prompted(text: str) -> Prompts:
-    return lambda case: _instructed(case, text)
-
-
 def _instructed(case: Case, text: str) -> Messages:
     """The case's messages with `text` at the end of the system message, or as one of its own."""
     first = case.messages[0] if case.messages else None
@@ -108,6 +113,16 @@ def _instructed(case: Case, text: str) -> Messages:
         joined = f"{first['content']}\n\n{text}" if first.get("content") else text
         return ({**first, "content": joined}, *case.messages[1:])
     return ({"role": "system", "content": text}, *case.messages)
+
+
+def _beside(case: Case, text: str) -> Messages:
+    """The case's messages with `text` after the last question."""
+    turns = list(case.messages)
+    last = max((i for i, m in enumerate(turns) if m.get("role") == "user"), default=None)
+    if last is None:
+        return _instructed(case, text)
+    turns[last] = {**turns[last], "content": f"{turns[last].get('content') or ''}\n\n{text}"}
+    return tuple(turns)
 
 
 def _retrieved(passages: Sequence[str], count: Count, budget: int) -> Prompts:

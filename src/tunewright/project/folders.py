@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "judge.json"
 
     @property
+    def prompts(self) -> Path:
+        """Which of several prompts validation chose, where several were tried."""
+        return self.path / "prompts.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

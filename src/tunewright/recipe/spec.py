@@ -164,6 +164,20 @@ class TrialsSpec(Spec):
     cases: int = Field(200, ge=1, description="At most this many cases of each file, drawn by the split's seed.")
 
 
+class PromptedSpec(Spec):
+    """Several ways to say the task; the best on validation is taken to the suite."""
+
+    variants: int = Field(1, ge=1, le=6, description="How many of our own templates are tried.")
+    instructions: tuple[str, ...] = Field((), description="Instructions of your own, tried beside them.")
+
+
+class PromptedArm(Spec):
+    """`{prompted: {variants: 4}}` in the list of arms."""
+
+    name: ClassVar[str] = "prompted"
+    prompted: PromptedSpec = Field(description="What is tried as a prompt.")
+
+
 class RagSpec(Spec):
     """What an arm may look things up in."""
 
@@ -229,7 +243,7 @@ class Recipe(Spec):
     use: Literal["commercial", "research"] = Field("commercial", description="What the rows' licences must allow.")
     data: DataSpec = Field(description="The examples.")
     suite: SuiteSpec = Field(default_factory=lambda: SuiteSpec(), description="The cases that decide.")
-    arms: tuple[ArmName | RagArm | ExternalArm, ...] | Auto = Field(
+    arms: tuple[ArmName | PromptedArm | RagArm | ExternalArm, ...] | Auto = Field(
         "auto", description="What is compared on the suite."
     )
     judge: JudgeSpec | None = Field(None, description="A model as judge; it decides nothing until calibrated.")
@@ -248,6 +262,11 @@ class Recipe(Spec):
     def listed_arms(self) -> list[str]:
         """The arms by name; empty for `auto`."""
         return [] if self.arms == "auto" else [arm if isinstance(arm, str) else arm.name for arm in self.arms]
+
+    @property
+    def prompted(self) -> PromptedSpec | None:
+        """What the prompted arm may choose from, when it was given anything."""
+        return next((arm.prompted for arm in self.arms if isinstance(arm, PromptedArm)), None)
 
     @property
     def rag(self) -> RagSpec | None:

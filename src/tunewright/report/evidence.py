@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, Refusals, Robustness
+from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Refusals, Robustness
 from tunewright.records import ArmScore, Finding, Gate, Ledger, SliceScore, SourceFile, Verdict
 
 Outcome = Literal["won", "lost", "same"]
@@ -60,7 +60,8 @@ class Evidence:
     `primary` names the scorer. `min_gain` is what was asked for (0.05 = five points). `counts` are the won, same and
     lost of all cases; by default those of `cases`, which may hold all of them: the page picks the telling ones.
     `forgetting`, `robustness`, `memorisation`, `refusals`, `abilities` and `probes` are what was tried beyond the
-    suite, where it was; `judge` is what a judge model preferred.
+    suite, where it was; `judge` is what a judge model preferred; `prompts` are
+    the prompts tried on validation.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
     """
 
@@ -86,6 +87,7 @@ class Evidence:
     abilities: tuple[Ability, ...] = ()
     probes: tuple[Probe, ...] = ()
     judge: JudgeReport | None = None
+    prompts: PromptChoice | None = None
     ledger: Ledger | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
     facts: tuple[tuple[str, str], ...] = ()
