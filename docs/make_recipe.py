@@ -52,12 +52,13 @@ def _section(model: type[BaseModel], prefix: str, told: set[type[BaseModel]]) ->
     ]
     below: list[str] = []
     for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
-        meaning = field.description or (_first_line(inner) if inner else "")
+        inner = _models_in(field.annotation)
+        meaning = field.description or (_first_line(inner[0]) if inner else "")
         kind = _kind(field.annotation) + _bounds(field)
-        if inner is not None and inner not in told:
-            below += _section(inner, f"{prefix}{name}.", told)
-            kind = f"[{kind}](#{prefix.replace('.', '')}{name})"
+        parts = [part for one in inner if one not in told for part in _part(one, f"{prefix}{name}.", told)]
+        if parts:
+            below += [line for _, section in parts for line in section]
+            kind = f"[{kind}](#{parts[0][0].replace('.', '').lower()})"
         lines.append(f"| `{name}` | {kind} | {_default(field)} | {_cell(meaning)} |\n")
     return lines + below
 
@@ -66,11 +67,21 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().split("\n")[0]
 
 
-def _model_in(kind: Any) -> type[BaseModel] | None:
-    """The settings class inside an annotation, if there is one."""
+def _part(model: type[BaseModel], prefix: str, told: set[type[BaseModel]]) -> list[tuple[str, list[str]]]:
+    """The sections of a part under their names. `{rag: {…}}` only names what is in it, and has no table of its own."""
+    told.add(model)
+    fields = list(model.model_fields.items())
+    inner = _models_in(fields[0][1].annotation) if len(fields) == 1 else []
+    if inner and fields[0][1].is_required():
+        return [(f"{prefix}{fields[0][0]}", _section(inner[0], f"{prefix}{fields[0][0]}.", told))]
+    return [(prefix, _section(model, prefix, told))]
+
+
+def _models_in(kind: Any) -> list[type[BaseModel]]:
+    """The settings classes inside an annotation."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind
-    return next((m for m in map(_model_in, get_args(kind)) if m is not None), None)
+        return [kind]
+    return [model for one in get_args(kind) for model in _models_in(one)]
 
 
 def _kind(kind: Any) -> str:
