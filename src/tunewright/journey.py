@@ -305,6 +305,7 @@ def _data_words(audit: Audit) -> str:
     rehearsal = f" + {splits['rehearsal']:,} rehearsal" if splits.get("rehearsal") else ""
     return (
         f"{ledger.used:,} of {ledger.read:,} rows used"
+        + (f" ({audit.dataset.synthetic:,} synthetic)" if audit.dataset.synthetic else "")
         + (f" · set aside: {aside}" if aside else "")
         + f" · {splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {splits['test']:,} suite"
     )

@@ -38,6 +38,7 @@ class Example:
     """One row of a dataset: a conversation whose final assistant turn is the answer wanted.
 
     `row` names where it came from (`file:record`, records from 1); `label` is the answer when it is a class label.
+    `rewords` is the question that a synthetic row puts in other words: the two stay in one split.
     """
 
     messages: tuple[Message, ...]
@@ -49,6 +50,7 @@ class Example:
     weight: float = 1.0
     synthetic: bool = False
     label: str | None = None
+    rewords: str | None = None
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -128,13 +130,14 @@ class SourceFile(Record):
 
 
 class DatasetRecord(Record):
-    """An immutable dataset version; `id` is the hash of its rows and their split."""
+    """An immutable dataset version; `id` is the hash of its rows and their split. `synthetic` counts used rows."""
 
     id: str
     sources: tuple[SourceFile, ...]
     ledger: Ledger
     splits: dict[str, int]
     labels: tuple[str, ...] = ()
+    synthetic: int = 0
     tokens: Ledger | None = None
     parent: str | None = None
     note: str = ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.text import normal, strict
+from tunewright.text import normal
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_rules(text: str, form: str) -> None:
 
 
 def test_strict_touches_only_compatibility_and_white_space() -> None:
-    assert strict("  If a.B:\n\treturn 'X'  ") == "If a.B: return 'X'"
-    assert strict("ﬁ") == "fi"
+    assert normal("  If a.B:\n\treturn 'X'  ", strict=True) == "If a.B: return 'X'"
+    assert normal("ﬁ", strict=True) == "fi"
 
 
 @given(st.text())
 def test_ends_are_clean_and_spaces_single(text: str) -> None:
-    for form in (normal(text), strict(text)):
+    for form in (normal(text), normal(text, strict=True)):
         assert form == " ".join(form.split())
 
 

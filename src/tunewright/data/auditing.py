@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tunewright.data.files import format_of
 from tunewright.data.folders import snapshot
 from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
-from tunewright.data.recognition import recognise
+from tunewright.data.recognition import recognise, turns
 from tunewright.data.rows import Source, rows
 from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
 from tunewright.data.table import FAULTS, Table
@@ -24,11 +25,11 @@ from tunewright.errors import DataError
 from tunewright.recipe import DataSpec, GateSpec
 from tunewright.records import DatasetRecord, Example, Finding, Gate, Ledger, Record, SourceFile, TokenFacts
 from tunewright.store import tree_digest
-from tunewright.text import Redactor, normal, strict
+from tunewright.text import Redactor, normal
 
 Count = Callable[[Example], TokenFacts]
 Progress = Callable[[str, int, int | None], None]
-_FORMS = {"text": normal, "strict": strict}
+_FORMS: dict[str, Callable[[str], str]] = {"text": normal, "strict": partial(normal, strict=True)}
 _EVERY = 2000
 _SEVERITIES = ("error", "warning", "info")
 
@@ -48,6 +49,7 @@ class Audit(Record):
             "tokens": self.dataset.tokens.model_dump() if self.dataset.tokens else None,
             "findings": [f.model_dump(mode="json") for f in self.findings],
             "splits": dict(self.dataset.splits),
+            "synthetic": self.dataset.synthetic,
             "dataset": str(self.path.absolute()),
             "gates": [g.model_dump(mode="json") for g in self.gates],
         }
@@ -137,6 +139,7 @@ def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -
         ledger=_ledger(table, outcome),
         splits={name: n for name, n in sizes.items() if n or name != "rehearsal"},
         labels=look.labels,
+        synthetic=int((split[table.c["synthetic"] > 0] >= 0).sum()),
         tokens=_token_ledger(table, outcome) if counted else None,
     )
 
@@ -154,7 +157,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             given=source.query or source.path,
             path=path,
             name=path.name if files.count(path.name) == 1 else str(source.path),
-            reading=recognise(path, **({} if part == "rehearsal" else columns)),
+            reading=recognise(path, **({} if part == "rehearsal" or (source.synthetic and turns(path)) else columns)),
             test=part == "test",
             rehearsal=part == "rehearsal",
             group=source.group or spec.split.group,

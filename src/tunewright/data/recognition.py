@@ -97,6 +97,13 @@ def recognise(path: Path, *, input: str | None = None, output: str | None = None
     )
 
 
+def turns(path: Path) -> bool:
+    """Whether a file's first row is a conversation: then no named column is needed to read it."""
+    first = next((raw.value for raw in read(path) if not raw.fault), None)
+    shape = shape_of(first)
+    return shape is not None and shape[0] == "messages"
+
+
 def _decide(
     path: Path, rows: Sequence[Mapping[str, Any]], input: str | None, output: str | None
 ) -> tuple[str, Columns, str]:

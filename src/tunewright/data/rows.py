@@ -86,8 +86,11 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
         weight=source.weight,
         synthetic=source.synthetic,
     )
+    example = _with_own_marks(example, raw.value, source)
+    if redact and example.rewords is not None:
+        example = dataclasses.replace(example, rewords=redact(example.rewords))
     when = moment(raw.value.get(source.time)) if source.time else math.nan
-    return Row(raw.number, _with_own_marks(example, raw.value, source), changed=raw.repaired or mended, when=when)
+    return Row(raw.number, example, changed=raw.repaired or mended, when=when)
 
 
 def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
@@ -130,7 +133,7 @@ def _with_own_marks(example: Example, value: Mapping[str, Any], source: Source) 
     if source.reading.shape != "messages":
         return example
     marks: dict[str, Any] = {}
-    for key, kind in (("license", str), ("group", str), ("label", str), ("synthetic", bool)):
+    for key, kind in (("license", str), ("group", str), ("label", str), ("synthetic", bool), ("rewords", str)):
         if isinstance(value.get(key), kind):
             marks[key] = value[key]
     weight = value.get("weight")

@@ -17,19 +17,35 @@ CASES = 30
 
 
 def clusters(table: Table, links: np.ndarray | None = None) -> np.ndarray:
-    """A cluster number per row: rows with one input, one group, or in `links` (n × 2 row indices) belong together.
+    """A cluster number per row: rows with one input, one group, or in `links` (n × 2 row indices) belong together,
+    and a synthetic row with the row it puts in other words.
 
     Where links chain more than a twentieth of all rows into one cluster (templates that differ by a word), they are
-    not followed there: such a cluster could not be divided at all.
+    not followed there: such a cluster could not be divided at all. Synthetic rows do not count in this.
     """
     n = len(table)
-    certain = np.concatenate([_chained(table.c["input"]), _chained(table.c["group"]), _chained(table.c["content"])])
+    real = table.c["synthetic"] == 0
+    certain = np.concatenate(
+        [_chained(table.c["input"]), _chained(table.c["group"]), _chained(table.c["content"]), _reworded(table)]
+    )
     plain = _components(n, certain)
     if links is None or not len(links):
         return plain
     linked = _components(n, np.concatenate([certain, links]))
-    chained = np.bincount(linked)[linked] > max(2, n // 20)
+    chained = np.bincount(linked, weights=real)[linked] > max(2, int(real.sum()) // 20)
     return np.where(chained, plain + n, linked)
+
+
+def _reworded(table: Table) -> np.ndarray:
+    """Pairs that tie synthetic rows to the rows they put in other words."""
+    wanted = table.c["rewords"]
+    if not wanted.any():
+        return np.zeros((0, 2), np.int64)
+    keys = wanted.copy()
+    for i in np.flatnonzero((wanted == 0) & (table.c["fault"] == 0)):
+        keys[i] = table.asks(int(i))
+    keys[~np.isin(keys, wanted)] = 0
+    return _chained(keys)
 
 
 def _components(n: int, pairs: np.ndarray) -> np.ndarray:
@@ -73,6 +89,7 @@ def assign(
 
     Rows of given test files are test. The rest is divided by whole clusters, in an order drawn from the clusters'
     content and the seed, per label so that labels keep their shares; clusters with synthetic rows stay in train.
+    Only real rows are counted and drawn by, so that synthetic ones move no other row from one split to another.
     With `by_time` the newest clusters are test and the next newest validation; a cluster is as new as its newest row,
     so nothing is trained on that is newer than what is tested.
     """
@@ -81,13 +98,14 @@ def assign(
     split[given] = TEST
     pool = np.flatnonzero(table.train & used)
     split[pool] = TRAIN
+    made = table.c["synthetic"][pool] > 0
+    kept, pool = np.unique(cluster[pool[made]]), pool[~made]
     if len(pool) == 0:
         return split
     ids, inverse, size = np.unique(cluster[pool], return_inverse=True, return_counts=True)
     least = np.full(len(ids), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(least, inverse, _mixed(table.c["content"][pool], seed))
-    fixed = np.zeros(len(ids), bool)
-    np.logical_or.at(fixed, inverse, table.c["synthetic"][pool] > 0)
+    fixed = np.isin(ids, kept)
     # A cluster counts for the label of its decisive row, which is the same whatever the order of rows.
     decisive = np.zeros(len(ids), np.int64)
     hit = _mixed(table.c["content"][pool], seed) == least[inverse]

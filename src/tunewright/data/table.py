@@ -11,13 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from tunewright.data.language import LANGUAGES, language
 from tunewright.data.notes import Notes
 from tunewright.data.rows import Row, Source
 from tunewright.data.single import inspect
 from tunewright.data.spool import Matrix, Spool
 from tunewright.records import Example, TokenFacts
-from tunewright.text import sketch
+from tunewright.text import language, sketch
 
 FAULTS = ("", "bad_row", "role_order", "empty_output", "mixed_format", "tool_call_invalid")
 _LABEL_CHARS = 100
@@ -49,7 +48,8 @@ class Table:
     on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in `spool`,
     `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `bands` holds
     a MinHash sketch of the input per row. `keys` stands for the names in a JSON answer, `language` and `replied` are
-    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `when` is seconds since 1970 or NaN.
+    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `rewords` is
+    what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since 1970 or NaN.
     """
 
     def __init__(self, form: Form, sources: list[Source]) -> None:
@@ -73,6 +73,7 @@ class Table:
             "output": array("Q"),
             "content": array("Q"),
             "group": array("Q"),
+            "rewords": array("Q"),
             "offset": array("Q"),
             "answer": array("i"),
             "counted": array("B"),
@@ -152,13 +153,21 @@ class Table:
             "form": self.forms.write(f"{question}\x1f{reply}"),
             "asked": len(question),
             "answered": len(reply),
-            "language": LANGUAGES.index(language(said)),
-            "replied": LANGUAGES.index(language(answer.content)) if len(reply) > _LABEL_CHARS else 0,
+            "language": language.place(said),
+            "replied": language.place(answer.content) if len(reply) > _LABEL_CHARS else 0,
             "input": key(*parts, tools) if something else 0,
             "output": key(output, calls) if output or calls else 0,
             "content": key(*(m.role + m.content + canonical(m.tool_calls) for m in example.messages), tools),
             "group": key(example.group) if example.group is not None else 0,
+            "rewords": key(self._spaced(example.rewords)) if example.rewords is not None else 0,
         }
+
+    def _spaced(self, text: str) -> str:
+        return " ".join(self._plain(text).split())
+
+    def asks(self, i: int) -> int:
+        """The key that a row has in `rewords` when it puts row `i` in other words."""
+        return key(self._spaced(self.form(i)[0]))
 
     def _answer(self, example: Example | None) -> int:
         if example is None or example.answer.tool_calls:
@@ -209,8 +218,11 @@ class Table:
         ids = self.c["answer"][rows]
         if not len(ids) or (ids < 0).any():
             return ()
+        # What real rows are is not changed by rows made from them.
+        real = ids[self.c["synthetic"][rows] == 0]
+        ids = real if len(real) else ids
         distinct = len(np.unique(ids))
-        told = all(s.reading.shape == "labelled_text" for s in self.sources if not s.rehearsal)
+        told = all(s.reading.shape == "labelled_text" for s in self.sources if not (s.rehearsal or s.synthetic))
         few = distinct <= max(2, len(ids) // 5) and distinct <= 1000
         return tuple(sorted(self.answers)) if told or (few and len(ids) > 2) else ()
 
@@ -231,7 +243,7 @@ def plain(example: Example) -> Mapping[str, Any]:
     row: dict[str, Any] = {"messages": [m.as_dict() for m in example.messages]}
     if example.tools:
         row["tools"] = [dict(t) for t in example.tools]
-    for name in ("label", "group", "license"):
+    for name in ("label", "group", "license", "rewords"):
         if getattr(example, name) is not None:
             row[name] = getattr(example, name)
     if example.weight != 1.0:

@@ -119,4 +119,5 @@ def example_of(row: Mapping[str, Any]) -> Example:
         weight=row.get("weight", 1.0),
         synthetic=row.get("synthetic", False),
         label=row.get("label"),
+        rewords=row.get("rewords"),
     )

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tunewright.data.checks import EXAMPLES, said, snippet
-from tunewright.data.language import LANGUAGES
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import normal
+from tunewright.text import language, normal
 
 FEW_ROWS = 100
 FEW_PER_LABEL = 10
@@ -122,7 +121,7 @@ def odd_languages(table: Table) -> np.ndarray:
     odd = np.zeros(len(table), bool)
     if known.sum() < 10:
         return odd
-    counts = np.bincount(asked[known], minlength=len(LANGUAGES))
+    counts = np.bincount(asked[known], minlength=len(language.LANGUAGES))
     main = int(counts.argmax())
     if counts[main] >= _DOMINANT * known.sum():
         odd |= known & (asked != main)
@@ -137,9 +136,9 @@ def languages(table: Table) -> Iterator[Finding]:
     where = np.flatnonzero(odd_languages(table))
     if len(where):
         asked = table.c["language"][(table.train | table.test) & (table.c["language"] > 0)]
-        counts = np.bincount(asked, minlength=len(LANGUAGES))
+        counts = np.bincount(asked, minlength=len(language.LANGUAGES))
         main = int(counts.argmax())
-        shares = {LANGUAGES[i]: int(n) for i, n in enumerate(counts) if n}
+        shares = {language.LANGUAGES[i]: int(n) for i, n in enumerate(counts) if n}
         yield Finding(
             code="language_mismatch",
             severity="warning",
@@ -147,7 +146,7 @@ def languages(table: Table) -> Iterator[Finding]:
             rows=table.names(where),
             evidence={"languages": shares, "examples": [snippet(table, int(i)) for i in where[:EXAMPLES]]},
             message=f"{said(len(where), 'row is', 'rows are')} in another language than the rest "
-            f"({LANGUAGES[main]}), or answered in another than asked.",
+            f"({language.LANGUAGES[main]}), or answered in another than asked.",
             remedy="Keep them if users write so; otherwise: tunewright data fix --accept language_mismatch",
         )
 

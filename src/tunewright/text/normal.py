@@ -13,18 +13,16 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐](?=[^\W\d_])")
 _POINT = re.compile(r"(?<!\d)[.,:;]|[.,:;](?!\d)")
 
 
-def normal(text: str) -> str:
+def normal(text: str, *, strict: bool = False) -> str:
     """`text` in normal form: case, quotes, sentence marks and hyphens inside words make no difference.
 
     NFKC, casefold; hyphens between letters, `. , : ;` unless between two digits, and quotes, question and exclamation
     marks become spaces; runs of white space become one space; ends are stripped. Operators, signs, brackets and
-    combining marks stay. May be empty: an empty form is equal to nothing.
+    combining marks stay. May be empty: an empty form is equal to nothing. The `strict` form, for code and
+    mathematics: NFKC, and white space as single spaces; nothing else.
     """
+    if strict:
+        return " ".join(unicodedata.normalize("NFKC", text).split())
     text = unicodedata.normalize("NFKC", text.replace(_ALONE, " ")).casefold()
     text = _POINT.sub(" ", _HYPHEN.sub(" ", text)).translate(_SPACES)
     return " ".join(text.split())
-
-
-def strict(text: str) -> str:
-    """`text` in the form for code and mathematics: NFKC, and white space as single spaces; nothing else."""
-    return " ".join(unicodedata.normalize("NFKC", text).split())

@@ -49,7 +49,7 @@ _LANGUAGES_OF: dict[str, tuple[str, ...]] = {
 LANGUAGES = ("", *_SMALL, *(code for code, _ in _SCRIPTS))
 
 
-def language(text: str) -> str:
+def told(text: str) -> str:
     """The ISO 639-1 code of the language of `text` (its first 400 characters), or "" when that is not clear."""
     text = text[:_LETTERS]
     if not text.isascii():
@@ -64,3 +64,8 @@ def language(text: str) -> str:
     hits = Counter(code for word in set(words) if word in _LANGUAGES_OF for code in _LANGUAGES_OF[word])
     ((best, most), (_, second)) = [*hits.most_common(2), ("", 0), ("", 0)][:2]
     return best if most >= 3 and most * 5 >= len(words) and most >= 2 * second else ""
+
+
+def place(text: str) -> int:
+    """Where the language of `text` stands in `LANGUAGES`; 0 when it is not clear."""
+    return LANGUAGES.index(told(text))
