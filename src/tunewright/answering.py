@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright import outside
-from tunewright.engine import Engine
+from tunewright import models, outside
+from tunewright.engine import Embedder, Engine
 from tunewright.errors import RecipeError
-from tunewright.evaluate import classify, decide, make_suite, prompt_variants, prompting, run_arm
+from tunewright.evaluate import Library, classify, decide, make_suite, prompt_variants, prompting, run_arm
 from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
 from tunewright.records import Prediction, Suite
@@ -65,7 +65,7 @@ def answer(
         task=project.recipe.task,
         count=lambda messages, tools: len(project.render_prompt(messages, tools)),
         budget=context - project.sampling.max_new_tokens,
-        documents=_documents(project),
+        library=_library(project, run) if name in ("rag", "tuned_rag") else None,
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
     return _asked(project, name, suite, engine, prompts, run.predictions, stage)
@@ -114,10 +114,26 @@ def _none(messages: Any, tools: Any) -> int:
     return 0
 
 
-def _documents(project: Project) -> Path | None:
-    """Where the recipe's RAG arms look things up; None means the training rows."""
-    rag = project.recipe.rag
-    return project.folder.root / rag.documents if rag and rag.documents else None
+def embedder(project: Project, name: str) -> Embedder:
+    """What makes vectors of texts: the base's pooled states for `base`, else the embedding model of that name."""
+    if name == "base":
+        return Embedder(project.base.model, project.base.tokenizer, identity=project.base_engine.identity)
+    model, tokenizer, first = models.load_encoder(name, root=project.folder.root, device=project.device)
+    return Embedder(model, tokenizer, identity=name, first=first)
+
+
+def _library(project: Project, run: RunFolder) -> Library:
+    """Where the recipe's RAG arms look things up; how often each way finds the answer is kept in the run."""
+    spec = project.recipe.rag
+    if spec is None:
+        return Library(project.train_examples)
+    documents = project.folder.root / spec.documents if spec.documents else None
+    embed = embedder(project, spec.embedding) if spec.retrieval != "bm25" else None
+    asked = spec.model_dump(exclude={"documents", "embedding"})
+    library = Library(project.train_examples, documents, embed=embed, **asked)
+    recalls = [r.model_dump(mode="json") for r in library.recalls(project.suite.cases)]
+    write_json(run.recalls, recalls)
+    return library
 
 
 def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction]:

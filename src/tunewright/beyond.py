@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
-from tunewright.evaluate import load_suite, prompting, run_arm
+from tunewright.evaluate import make_suite, prompting, run_arm
 from tunewright.measured import Ability, Forgetting, Probe, Refusals, Robustness
 from tunewright.probing import (
     abilities_gate,
@@ -133,7 +133,7 @@ def _elsewhere(project: Project, run: RunFolder) -> list[Ability]:
     if spec.elsewhere is None:
         return []
     asked = project.recipe.suite.model_copy(update={"cases": spec.cases, "slices": ()})
-    suite = load_suite(project.folder.root / spec.elsewhere, asked, seed=seed, known=project.train_examples)
+    suite = make_suite(project.folder.root / spec.elsewhere, asked, seed=seed, known=project.train_examples)
     return _both(project, run, suite, "elsewhere", "elsewhere", None)
 
 

@@ -108,7 +108,7 @@ class Outcome:
         evaluation = self.evaluation.model_dump(mode="json") if self.evaluation else {"arms": [], "verdict": None}
         return {
             "run": self.run,
-            **{name: self.tried[name] for name in ("prompts",) if name in self.tried},
+            **{name: self.tried[name] for name in ("prompts", "retrieval") if name in self.tried},
             **evaluation,
             "gates": [g.model_dump(mode="json") for g in self.gates],
             "paths": {**self.paths, "report": str(self.report)},

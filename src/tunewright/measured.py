@@ -148,3 +148,19 @@ class PromptChoice(Record):
     chosen: str
     cases: int
     variants: tuple[PromptScore, ...]
+
+
+class Recall(Record):
+    """Share of cases whose expected answer is in the `k` passages found, by one way of finding them; 95 % interval.
+
+    `used` is the way the arm itself took; `passages` how many there were to choose from.
+    """
+
+    retrieval: str
+    used: bool
+    k: int
+    passages: int
+    cases: int
+    recall: float
+    low: float
+    high: float

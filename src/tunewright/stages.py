@@ -241,7 +241,7 @@ def write_outcome(
 def tried(run: RunFolder) -> dict[str, Any]:
     """What was tried beside the suite, as far as it was: for the report and for `--json`."""
     found = dict(read_json(run.trials)) if run.trials.is_file() else {}
-    kept = {"judge": run.judged, "prompts": run.prompts}
+    kept = {"judge": run.judged, "prompts": run.prompts, "retrieval": run.recalls}
     return {**found, **{name: read_json(path) for name, path in kept.items() if path.is_file()}}
 
 

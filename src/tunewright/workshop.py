@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,8 @@ from tunewright.data import Audit, audit, fix, load
 from tunewright.data import versions as dataset_versions
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
-from tunewright.evaluate import load_suite, make_suite
-from tunewright.plan import Advice, Circumstances, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
+from tunewright.evaluate import make_suite
+from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
@@ -123,7 +123,7 @@ class Project:
         """The cases that decide."""
         spec, seed = self.recipe.suite, self.recipe.data.split.seed
         if spec.source != "test":
-            return load_suite(self.folder.root / spec.source, spec, seed=seed, known=self.train_examples)
+            return make_suite(self.folder.root / spec.source, spec, seed=seed, known=self.train_examples)
         leaks = [f for f in self.audit.findings if f.code == "leak_near"]
         near = {row for leak in leaks for row in leak.evidence["test_rows"]}
         return make_suite(self.examples("test"), spec, seed=seed, known=self.train_examples, near=near)
@@ -278,20 +278,17 @@ def _plan(project: Project) -> Plan:
     )
     ledger = project.audit.dataset.ledger
 
-    def advice(fits: bool) -> Advice:
-        known = Circumstances(
-            task=project.recipe.task,
-            shape=project.audit.dataset.sources[0].shape,
-            train_rows=facts.train,
-            suite_cases=facts.suite_cases,
-            least_cases=project.recipe.gates.suite_size,
-            fits=fits,
-            bad_share=1 - ledger.used / max(1, ledger.read),
-            privacy=project.recipe.privacy if "privacy" in project.given else None,
-        )
-        return advise(known)
-
-    return make_plan(project.resolved, facts, model, machine, advice)
+    known = Circumstances(
+        task=project.recipe.task,
+        shape=project.audit.dataset.sources[0].shape,
+        train_rows=facts.train,
+        suite_cases=facts.suite_cases,
+        least_cases=project.recipe.gates.suite_size,
+        fits=True,
+        bad_share=1 - ledger.used / max(1, ledger.read),
+        privacy=project.recipe.privacy if "privacy" in project.given else None,
+    )
+    return make_plan(project.resolved, facts, model, machine, lambda fits: advise(replace(known, fits=fits)))
 
 
 def adapter_size(model: Any, rank: int) -> int:

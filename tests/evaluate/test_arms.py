@@ -5,7 +5,7 @@ import pytest
 from tunewright.engine import Sampling
 from tunewright.engine.endpoint import Reply
 from tunewright.errors import DataError, RecipeError
-from tunewright.evaluate import classify, decide, make_suite, prompt_variants, prompting, run_arm
+from tunewright.evaluate import Library, classify, decide, make_suite, prompt_variants, prompting, run_arm
 from tunewright.evaluate.arms import read_predictions, run_endpoint
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
@@ -133,7 +133,7 @@ def test_rag_adds_the_nearest_passages_and_says_how_often_they_hold_the_answer(t
     rows = [example("When may I send parcels back?", "30 days", "a:1"), example("When is it open?", "at noon", "a:2")]
     suite = make_suite(rows, SuiteSpec(scorers=("contains",)), seed=0)
     settings = {"train": tickets, "task": None, "count": lambda m, t: sum(len(x["content"]) for x in m)}
-    prompts = prompting("rag", suite, **settings, budget=10_000, documents=tmp_path)
+    prompts = prompting("rag", suite, **settings, budget=10_000, library=Library([], tmp_path))
     shown = prompts(suite.cases[0])
     assert (
         shown[0]["role"] == "system" and "[1] returns: Parcels may be sent back within 30 days." in shown[0]["content"]
@@ -142,12 +142,12 @@ def test_rag_adds_the_nearest_passages_and_says_how_often_they_hold_the_answer(t
     found = arm("rag", suite, FakeEngine(lambda prompt: "30 days"), tmp_path / "p.jsonl", prompts)
     assert [p.scores["answer_in_prompt"] for p in found] == [1.0, 0.0]
     assert decide(suite, {"rag": found}).arms[0].scores == {"contains": 0.5, "answer_in_prompt": 0.5}
-    short = prompting("tuned_rag", suite, **settings, budget=200, documents=tmp_path)
+    short = prompting("tuned_rag", suite, **settings, budget=200, library=Library([], tmp_path))
     assert len(short(suite.cases[0])[0]["content"]) < 200 or short(suite.cases[0]) == suite.cases[0].messages
     labelled = make_suite(tickets, SuiteSpec(), seed=0)
     assert "→ refund" in prompting("rag", labelled, **settings, budget=10_000)(labelled.cases[2])[0]["content"]
     with pytest.raises(DataError, match="no documents"):
-        prompting("rag", suite, **settings, budget=1, documents=tmp_path / "empty")
+        Library([], tmp_path / "empty")
 
 
 class FakeEndpoint:

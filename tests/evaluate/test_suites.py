@@ -3,7 +3,8 @@ import json
 import pytest
 
 from tunewright.errors import DataError, RecipeError, ScorerError
-from tunewright.evaluate import load_suite, make_suite
+from tunewright.evaluate import make_suite
+from tunewright.evaluate.suites import load_suite
 from tunewright.recipe import SuiteSpec
 
 from .conftest import example

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tunewright.errors import RecipeError
 from tunewright.evaluate.leaves import parse
-from tunewright.evaluate.retrieval import Nearest, question, read_documents, rows_as_passages
+from tunewright.evaluate.retrieval import Library, Nearest, question
 from tunewright.evaluate.scorers import expected_text
 from tunewright.evaluate.variants import Variant, variants
 from tunewright.records import Case, Example, Suite
@@ -22,8 +21,6 @@ Count = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], int
 
 # More labels than this would make the instruction longer than most contexts of small models.
 MOST_LISTED = 120
-# Passages looked up for a case.
-PASSAGES = 4
 
 
 def prompting(
@@ -35,17 +32,16 @@ def prompting(
     count: Count,
     budget: int,
     shots: int = 8,
-    documents: Path | None = None,
+    library: Library | None = None,
     variant: Variant | None = None,
 ) -> Prompts:
     """How the arm puts a case to the model: a function from a case to messages.
 
     `base` and `tuned` give the messages as they are; `prompted` adds an instruction made of `task` and of what the
     training answers look like, or `variant` in its place; `few_shot` adds up to `shots` training rows, the nearest by
-    BM25, as earlier turns;
-    `rag` and `tuned_rag` add the nearest passages of `documents` (training rows where there are none) as system text.
-    Of both as many are added as `count(messages, tools)` finds to fit `budget` tokens. Raises `RecipeError` for an
-    unknown arm, `DataError` for documents that cannot be read.
+    BM25, as earlier turns; `rag` and `tuned_rag` add the passages that `library` finds (without one, training rows
+    found by BM25) as system text. Of both as many are added as `count(messages, tools)` finds to fit `budget` tokens.
+    Raises `RecipeError` for an unknown arm.
     """
     if arm in ("base", "tuned"):
         return as_given
@@ -55,8 +51,7 @@ def prompting(
     if arm == "few_shot":
         return _few_shot(train, count, budget, shots)
     if arm in ("rag", "tuned_rag"):
-        passages = rows_as_passages(train) if documents is None else read_documents(documents)
-        return _retrieved(passages, count, budget)
+        return _retrieved(library or Library(train), count, budget)
     raise RecipeError(f"`{arm}` is not an arm that prompts a model.", where="arms")
 
 
@@ -125,11 +120,9 @@ def _beside(case: Case, text: str) -> Messages:
     return tuple(turns)
 
 
-def _retrieved(passages: Sequence[str], count: Count, budget: int) -> Prompts:
-    nearest = Nearest(passages)
-
+def _retrieved(library: Library, count: Count, budget: int) -> Prompts:
     def prompts(case: Case) -> Messages:
-        chosen = [passages[place] for place in nearest.best(question(case.messages), PASSAGES)]
+        chosen = library.find(question(case.messages))
         while chosen:
             numbered = "\n\n".join(f"[{n}] {passage}" for n, passage in enumerate(chosen, 1))
             messages = _instructed(case, f"Use these passages where they help:\n\n{numbered}")

@@ -27,14 +27,14 @@ LONG_ANSWER = 12
 
 
 def make_suite(
-    examples: Sequence[Example],
+    source: Sequence[Example] | Path,
     spec: SuiteSpec,
     *,
     seed: int,
     known: Sequence[Example] = (),
     near: Collection[str] = (),
 ) -> Suite:
-    """A suite of held-out `examples`, at most `spec.cases` of them, drawn by `seed`.
+    """A suite of held-out examples or of a file's cases (`load_suite`), at most `spec.cases` of them, drawn by `seed`.
 
     `known` are training examples: they tell which answers occur, for choosing scorers and labels; nothing else is
     taken from them. `near` are rows that the audit found nearly the same as a training row: they become a slice, so
@@ -42,6 +42,9 @@ def make_suite(
     model may not be judged by rows a model made), `RecipeError` or `ScorerError` for a slice or scorer that does not
     exist.
     """
+    if isinstance(source, Path):
+        return load_suite(source, spec, seed=seed, known=known)
+    examples = source
     if not examples:
         raise DataError(
             "no rows are held out, so nothing can be compared.",

@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "prompts.json"
 
     @property
+    def recalls(self) -> Path:
+        """How often each way of looking things up found the answer."""
+        return self.path / "recalls.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

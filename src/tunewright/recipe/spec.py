@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tunewright.recipe.load import read_spec
 
@@ -182,6 +182,19 @@ class RagSpec(Spec):
     """What an arm may look things up in."""
 
     documents: str | None = Field(None, description="Text file or folder; training rows where none is named.")
+    retrieval: Literal["bm25", "dense", "hybrid"] = Field(
+        "bm25", description="Passages by their words, by likeness of vectors, or both orders fused."
+    )
+    embedding: str = Field("base", description="What makes vectors: the base's pooled states, or a model's path or id.")
+    passages: int = Field(4, ge=1, description="How many passages are looked up for a case.")
+    words: int = Field(120, ge=10, description="Words a passage of a document holds at most.")
+    overlap: int = Field(20, ge=0, description="Words that pieces of one long paragraph share.")
+
+    @model_validator(mode="after")
+    def _moves_on(self) -> Self:
+        if self.overlap >= self.words:
+            raise ValueError("`overlap` must be smaller than `words`")
+        return self
 
 
 class RagArm(Spec):
@@ -226,6 +239,27 @@ class JudgeSpec(Spec):
 
 
 ArmName = Literal["base", "prompted", "few_shot", "rag", "classifier", "tuned", "tuned_rag"]
+
+
+def _kind_of_arm(value: Any) -> str | None:
+    """Which kind of arm is meant, so that a mistake inside it is told as that and not as a wrong kind."""
+    if isinstance(value, str):
+        return "by name"
+    keys = value if isinstance(value, dict) else [getattr(value, "name", "")] if isinstance(value, Spec) else []
+    return next((f"{key} arm" for key in keys if key in ("prompted", "rag", "external")), None)
+
+
+Arm = Annotated[
+    Annotated[ArmName, Tag("by name")]
+    | Annotated[PromptedArm, Tag("prompted arm")]
+    | Annotated[RagArm, Tag("rag arm")]
+    | Annotated[ExternalArm, Tag("external arm")],
+    Discriminator(
+        _kind_of_arm,
+        custom_error_type="no_arm",
+        custom_error_message="an arm is a name, or `prompted`, `rag` or `external` with settings",
+    ),
+]
 Version = Annotated[Literal[1], Field(description="Version of this file's form.")]
 
 
@@ -243,9 +277,7 @@ class Recipe(Spec):
     use: Literal["commercial", "research"] = Field("commercial", description="What the rows' licences must allow.")
     data: DataSpec = Field(description="The examples.")
     suite: SuiteSpec = Field(default_factory=lambda: SuiteSpec(), description="The cases that decide.")
-    arms: tuple[ArmName | PromptedArm | RagArm | ExternalArm, ...] | Auto = Field(
-        "auto", description="What is compared on the suite."
-    )
+    arms: tuple[Arm, ...] | Auto = Field("auto", description="What is compared on the suite.")
     judge: JudgeSpec | None = Field(None, description="A model as judge; it decides nothing until calibrated.")
     train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
     trials: TrialsSpec = Field(default_factory=lambda: TrialsSpec(), description="What is tried beyond the suite.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Refusals, Robustness
+from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Recall, Refusals, Robustness
 from tunewright.records import ArmScore, Case, DatasetRecord, Evaluation, Finding, Prediction, RunRecord, Suite
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
@@ -70,6 +70,7 @@ def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:
         "abilities": tuple(Ability.model_validate(a) for a in tried.get("abilities", ())),
         "probes": tuple(Probe.model_validate(p) for p in tried.get("probes", ())),
         "prompts": PromptChoice.model_validate(tried["prompts"]) if tried.get("prompts") else None,
+        "recalls": tuple(Recall.model_validate(r) for r in tried.get("retrieval", ())),
         "judge": JudgeReport.model_validate(tried["judge"]) if tried.get("judge") else None,
     }
 

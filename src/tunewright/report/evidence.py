@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Refusals, Robustness
+from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Recall, Refusals, Robustness
 from tunewright.records import ArmScore, Finding, Gate, Ledger, SliceScore, SourceFile, Verdict
 
 Outcome = Literal["won", "lost", "same"]
@@ -61,7 +61,7 @@ class Evidence:
     lost of all cases; by default those of `cases`, which may hold all of them: the page picks the telling ones.
     `forgetting`, `robustness`, `memorisation`, `refusals`, `abilities` and `probes` are what was tried beyond the
     suite, where it was; `judge` is what a judge model preferred; `prompts` are
-    the prompts tried on validation.
+    the prompts tried on validation, `recalls` how often passages looked up held the answer.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
     """
 
@@ -88,6 +88,7 @@ class Evidence:
     probes: tuple[Probe, ...] = ()
     judge: JudgeReport | None = None
     prompts: PromptChoice | None = None
+    recalls: tuple[Recall, ...] = ()
     ledger: Ledger | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
     facts: tuple[tuple[str, str], ...] = ()

@@ -36,6 +36,7 @@ ARMS = {
     "tuned": "tuned",
     "tuned_rag": "tuned + RAG",
 }
+RETRIEVAL = {"bm25": "words (BM25)", "dense": "vectors", "hybrid": "words and vectors"}
 GATES = {
     "bad_rows": "Few faulty rows",
     "leak": "Nothing leaked",
