@@ -178,7 +178,8 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
         write_merged(tuned_model(project, run.weights), into, facts, project.base.tokenizer, renderer.stop_ids)
         model = models.load(str(into), device=project.device).model
     judged = Evaluation.model_validate(read_json(run.outcome)) if run.outcome.is_file() else None
-    write_text(into / "README.md", model_card(record, project.audit.dataset, judged, task=project.recipe.task))
+    card = model_card(record, project.audit.dataset, judged, task=project.recipe.task, licence=project.licence.text)
+    write_text(into / "README.md", card)
     check_manifest(into, project.base.sha256, renderer.fingerprint)
     certificate = _certificate(project, run, into, model, to)
     artifact = Artifact(

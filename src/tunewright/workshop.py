@@ -23,6 +23,7 @@ from tunewright.data import versions as dataset_versions
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
+from tunewright.licences import Stated
 from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
@@ -87,6 +88,11 @@ class Project:
     def base(self) -> models.Base:
         """The base in fp32, never changed: tuning works on a copy of its own."""
         return self.fresh()
+
+    @cached_property
+    def licence(self) -> Stated:
+        """What is said of the base's licence."""
+        return models.licence_of(self.recipe.model, self.folder.root)
 
     @property
     def machine_words(self) -> str:
@@ -239,6 +245,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 "gates": project.recipe.gates,
                 "allow": project.allow,
                 "use": project.recipe.use,
+                "base": project.licence if project.count_tokens else None,
                 "progress": lambda _name, done, total: project.progress("data", done, total, "rows read"),
             }
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tunewright.data import near, whole
+from tunewright.data import near, permits, whole
 from tunewright.data.checks import groups_of
 from tunewright.data.look import Look
 from tunewright.errors import DataError
@@ -70,11 +70,6 @@ def _imbalance(look: Look) -> np.ndarray:
     return mask
 
 
-def _license(look: Look) -> np.ndarray:
-    barred = [i for text, i in look.table.licenses.items() if whole.non_commercial(text)]
-    return np.isin(look.table.c["license"], barred) & (look.table.c["fault"] == 0)
-
-
 DROPS: dict[str, Callable[[Look], np.ndarray]] = {
     "contradiction": _contradiction,
     "contradiction_near": _contradiction_near,
@@ -84,7 +79,7 @@ DROPS: dict[str, Callable[[Look], np.ndarray]] = {
     "language_mismatch": lambda look: whole.odd_languages(look.table),
     "leak_near": lambda look: near.leaking(look.table, look.near),
     "length_outlier": lambda look: whole.odd_lengths(look.table),
-    "license": _license,
+    "license": lambda look: permits.barred_rows(look.table, look.use),
     "mispaired": lambda look: _mask(look, look.swapped[0]),
     "near_duplicate": lambda look: near.surplus(look.table, look.near),
     "role_order": _noted("role_order"),

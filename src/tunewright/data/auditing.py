@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, learned, near, whole
+from tunewright.data import accepting, checks, learned, near, permits, whole
 from tunewright.data.files import format_of
 from tunewright.data.folders import snapshot
 from tunewright.data.gates import gates_of
@@ -22,6 +22,7 @@ from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
 from tunewright.data.table import FAULTS, Table
 from tunewright.data.version import write
 from tunewright.errors import DataError
+from tunewright.licences import Stated
 from tunewright.recipe import DataSpec, GateSpec
 from tunewright.records import DatasetRecord, Example, Finding, Gate, Ledger, Record, SourceFile, TokenFacts
 from tunewright.store import tree_digest
@@ -81,6 +82,7 @@ def audit(
     gates: GateSpec | None = None,
     allow: Mapping[str, str] | None = None,
     use: str = "commercial",
+    base: Stated | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
@@ -88,7 +90,7 @@ def audit(
     The version lies under `store / "datasets" / ID` and never changes; the same files and settings give the same
     one. `tokens` counts tokens of an example under the model's template; without it nothing is said of length.
     `allow` passes gates by name with a reason, on the record; `use` ("commercial" or "research") is what licences
-    must permit.
+    must permit, and `base` what is said of the licence of the model to be tuned.
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
@@ -97,7 +99,7 @@ def audit(
     with Table(_FORMS[spec.normal], sources) as table:
         _fill(table, tokens, _redactor(spec.accept), progress)
         table.close()
-        look = Look(table, use)
+        look = Look(table, use, base)
         findings, outcome = _examine(look, spec.accept)
         if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
@@ -108,11 +110,12 @@ def audit(
         split, outcome = _divided(look, outcome, spec)
         record = _record(look, outcome, split, counted=tokens is not None)
         path, record = write(store / "datasets", record, table, split, outcome.answers)
+        barred = int((permits.barred_rows(table, use) & (split >= 0)).sum())
     return Audit(
         dataset=record,
         path=path,
         findings=tuple(findings),
-        gates=gates_of(record.ledger, findings, gates or GateSpec.model_validate({}), allow or {}),
+        gates=gates_of(record.ledger, findings, gates, allow, barred=barred, base=base, use=use),
     )
 
 
@@ -209,7 +212,7 @@ def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]
         *whole.labels(table, look.labels),
         *whole.languages(table),
         *whole.style(table, look.labels),
-        *whole.licenses(table, look.use),
+        *permits.licences(table, look.use, look.base),
         *learned.suspects(table, look.doubtful),
         *learned.mispaired(table, look.swapped),
         *learned.meanings(table, look.same_meaning),

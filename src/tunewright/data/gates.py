@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tunewright.data.checks import said
+from tunewright.data.permits import bars
+from tunewright.licences import Stated, terms_of
 from tunewright.recipe import GateSpec
 from tunewright.records import Finding, Gate, Ledger
 
 _FAULTY = ("bad_row", "role_order", "empty_output", "mixed_format", "tool_call_invalid")
 
 
-def gates_of(ledger: Ledger, findings: Sequence[Finding], spec: GateSpec, allow: Mapping[str, str]) -> tuple[Gate, ...]:
-    """The gates over one audit; one that is allowed by name carries the reason and does not block."""
-    gates = (_bad_rows(ledger, spec), _leak(findings), *_license(findings))
+def gates_of(
+    ledger: Ledger,
+    findings: Sequence[Finding],
+    spec: GateSpec | None,
+    allow: Mapping[str, str] | None,
+    *,
+    barred: int = 0,
+    base: Stated | None = None,
+    use: str = "commercial",
+) -> tuple[Gate, ...]:
+    """The gates over one audit; one that is allowed by name carries the reason and does not block.
+
+    `barred` is how many rows in use have a licence that forbids `use`, `base` what is said of the base's licence.
+    """
+    allow = allow or {}
+    gates = (
+        _bad_rows(ledger, spec or GateSpec.model_validate({})),
+        _leak(findings),
+        *_license(ledger, barred, base, use),
+    )
     return tuple(
         gate.model_copy(update={"ok": True, "allowed_because": allow[gate.name]})
         if gate.name in allow and gate.ok is not True
@@ -43,7 +63,18 @@ def _leak(findings: Sequence[Finding]) -> Gate:
     return Gate(name="leak", ok=True, message="No test row's question is in train.")
 
 
-def _license(findings: Sequence[Finding]) -> tuple[Gate, ...]:
-    """Only where some row may not be used: a licence nobody stated is a finding, not a gate."""
-    barred = next((f for f in findings if f.code == "license"), None)
-    return (Gate(name="license", ok=False, message=barred.message),) if barred else ()
+def _license(ledger: Ledger, barred: int, base: Stated | None, use: str) -> tuple[Gate, ...]:
+    """Where some row may not be used, or the base's licence is known: what nobody stated is a finding, not a gate."""
+    dropped = ledger.set_aside.get("license", 0)
+    told = [f"{said(barred, 'row')} in use may not be used commercially"] if barred else []
+    told += [f"{said(dropped, 'row')} set aside for {'its' if dropped == 1 else 'their'} licence"] if dropped else []
+    terms = terms_of(base.text) if base else None
+    forbidden = bars(base, use)
+    if base and terms and terms.commercial in ("yes", "terms", "no"):
+        allows = {
+            "yes": "allows commercial use",
+            "terms": f"allows commercial use under conditions, among them: {terms.note}",
+            "no": f"forbids commercial use{'' if forbidden else ', and this is research'}",
+        }[terms.commercial]
+        told.append(f"{base.owner} is under {terms.name}, which {allows}")
+    return (Gate(name="license", ok=not (barred or forbidden), message=f"{'; '.join(told)}."),) if told else ()

@@ -8,14 +8,16 @@ import numpy as np
 
 from tunewright.data import learned, near
 from tunewright.data.table import Table
+from tunewright.licences import Stated
 
 
 class Look:
-    """`use` is what licences must permit ("commercial" or "research")."""
+    """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence."""
 
-    def __init__(self, table: Table, use: str) -> None:
+    def __init__(self, table: Table, use: str, base: Stated | None = None) -> None:
         self.table = table
         self.use = use
+        self.base = base
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

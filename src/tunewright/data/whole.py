@@ -1,4 +1,4 @@
-"""What the columns show of the set as a whole: lengths, labels, languages, forms of answers, licences."""
+"""What the columns show of the set as a whole: lengths, labels, languages, forms of answers."""
 
 from __future__ import annotations
 
@@ -190,40 +190,3 @@ def spellings(table: Table, names: tuple[str, ...], counts: Mapping[int, int]) -
         spelt[normal(text) or text].append(text)
     variants = [texts for texts in spelt.values() if len(texts) > 1]
     return [sorted(texts, key=lambda text: (-counts[table.answers[text]], text)) for texts in variants]
-
-
-def licenses(table: Table, use: str) -> Iterator[Finding]:
-    """`license`: rows that may not be used for this; `provenance_missing`: rows of which nobody said."""
-    rows = table.train | table.test | table.rehearsal
-    ids = table.c["license"]
-    barred = [i for text, i in table.licenses.items() if use == "commercial" and non_commercial(text)]
-    where = np.flatnonzero(rows & np.isin(ids, barred)) if barred else np.zeros(0, np.int64)
-    if len(where):
-        which = sorted(text for text, i in table.licenses.items() if i in barred)
-        yield Finding(
-            code="license",
-            severity="error",
-            count=len(where),
-            rows=table.names(where),
-            evidence={"licenses": which},
-            message=f"{said(len(where), 'row')} may not be used commercially ({', '.join(which)}).",
-            remedy="Leave the file out, or set `use: research` if that is what this is.",
-        )
-    unsaid = np.flatnonzero(rows & (ids == 0))
-    if len(unsaid):
-        sources = sorted({table.sources[int(s)].given for s in np.unique(table.c["source"][unsaid])})
-        yield Finding(
-            code="provenance_missing",
-            severity="info",
-            count=len(unsaid),
-            rows=table.names(unsaid),
-            evidence={"sources": sources},
-            message=f"no licence is stated for {', '.join(sources[:5])}{', …' if len(sources) > 5 else ''}.",
-            remedy="Say it in the recipe: data.train: [{path: …, license: MIT}]",
-        )
-
-
-def non_commercial(license: str) -> bool:
-    """Whether a licence id or name forbids commercial use."""
-    text = f"-{license.lower().replace(' ', '-').replace('_', '-')}-"
-    return any(mark in text for mark in ("-nc-", "noncommercial", "non-commercial", "-research-only-", "-research-"))

@@ -7,15 +7,23 @@ import json
 from tunewright.records import DatasetRecord, Evaluation, RunRecord
 
 
-def model_card(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | None, *, task: str | None) -> str:
+def model_card(
+    run: RunRecord,
+    dataset: DatasetRecord,
+    evaluation: Evaluation | None,
+    *,
+    task: str | None,
+    licence: str | None = None,
+) -> str:
     """The card as Markdown with the head that model hubs read (Mitchell et al. 2019: "Model Cards").
 
-    Without an `evaluation` it says that nothing was measured.
+    Without an `evaluation` it says that nothing was measured. `licence` is the base's, which holds for the export.
     """
     adapter = run.resolved.get("method") == "lora"
     head = [
         "---",
         f"base_model: {json.dumps(run.base)}",
+        *([f"license: {json.dumps(licence)}"] if licence else []),
         f"library_name: {'peft' if adapter else 'transformers'}",
         "pipeline_tag: text-generation",
         "tags: [tunewright]",
@@ -27,7 +35,7 @@ def model_card(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | 
         _results(evaluation),
         _data(dataset),
         _training(run),
-        _limits(dataset, evaluation),
+        _limits(dataset, evaluation, licence),
     ]
     return "\n".join(head) + "\n" + "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -76,7 +84,7 @@ def _training(run: RunRecord) -> list[str]:
     return ["## Training", "", f"{settings}.", "", f"Made with {made}. Hashes are in `manifest.json`."]
 
 
-def _limits(dataset: DatasetRecord, evaluation: Evaluation | None) -> list[str]:
+def _limits(dataset: DatasetRecord, evaluation: Evaluation | None, licence: str | None) -> list[str]:
     lines = ["## Limits", ""]
     if evaluation is not None:
         lines.append("- The cases come from the same source as the training rows: other input was not tried by them.")
@@ -85,6 +93,6 @@ def _limits(dataset: DatasetRecord, evaluation: Evaluation | None) -> list[str]:
         lines.append(f"- No licence is stated for {unsaid} of {len(dataset.sources)} sources of data.")
     lines += [
         "- What the base gets wrong outside this task, the tuned model gets wrong too, or worse.",
-        "- The licence of the base holds for what is made from it.",
+        f"- The licence of the base ({licence or 'not stated'}) holds for what is made from it.",
     ]
     return lines

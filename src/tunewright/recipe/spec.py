@@ -24,6 +24,11 @@ class ModelSpec(Spec):
 
     id: str = Field(description="Hub id, local path, or `seedling`.")
     revision: str | None = Field(None, description="Commit, tag or branch on the hub.")
+    license: str | None = Field(
+        None,
+        validation_alias=AliasChoices("license", "licence"),
+        description="The base's licence, where its card does not say it or yours is another.",
+    )
 
 
 class SourceSpec(Spec):
