@@ -132,6 +132,7 @@ def check(project: Project) -> Checked:
                 findings=audit.findings,
                 gates=gates,
                 sources=audit.dataset.sources,
+                tokens_per_word=(audit.fluency.data, audit.fluency.english) if audit.fluency else None,
                 command="tunewright check",
             )
         )

@@ -89,6 +89,10 @@ class Project:
         """The base in fp32, never changed: tuning works on a copy of its own."""
         return self.fresh()
 
+    def pieces(self, text: str) -> int:
+        """Tokens of a plain text."""
+        return len(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     @cached_property
     def licence(self) -> Stated:
         """What is said of the base's licence."""
@@ -242,6 +246,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 "root": project.folder.root,
                 "store": project.folder.store,
                 "tokens": tokens if project.count_tokens else None,
+                "pieces": project.pieces if project.count_tokens else None,
                 "gates": project.recipe.gates,
                 "allow": project.allow,
                 "use": project.recipe.use,

@@ -29,6 +29,11 @@ def check(project: Any, terminal: Terminal) -> int:
         _finding(terminal, finding)
     ok = _gates(terminal, done.gates)
     terminal.say()
+    spent = done.audit.fluency
+    if spent:
+        terminal.say(
+            f"  words    {spent.data:.2f} tokens each under this base; plain English takes {spent.english:.2f}"
+        )
     terminal.say(f"  report   {_short(done.report)}")
     if project.bare:
         terminal.say("  next     tunewright init my-project --data FILE")

@@ -13,6 +13,7 @@ import numpy as np
 
 from tunewright.data import accepting, checks, learned, near, permits, whole
 from tunewright.data.files import format_of
+from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
 from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
@@ -42,12 +43,14 @@ class Audit(Record):
     path: Path
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
+    fluency: Fluency | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The audit as `check --json` prints it, but for the report's path."""
         return {
             "ledger": self.dataset.ledger.model_dump(),
             "tokens": self.dataset.tokens.model_dump() if self.dataset.tokens else None,
+            "tokens_per_word": self.fluency.model_dump() if self.fluency else None,
             "findings": [f.model_dump(mode="json") for f in self.findings],
             "splits": dict(self.dataset.splits),
             "synthetic": self.dataset.synthetic,
@@ -79,6 +82,7 @@ def audit(
     root: Path,
     store: Path,
     tokens: Count | None = None,
+    pieces: Callable[[str], int] | None = None,
     gates: GateSpec | None = None,
     allow: Mapping[str, str] | None = None,
     use: str = "commercial",
@@ -88,7 +92,8 @@ def audit(
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
 
     The version lies under `store / "datasets" / ID` and never changes; the same files and settings give the same
-    one. `tokens` counts tokens of an example under the model's template; without it nothing is said of length.
+    one. `tokens` counts tokens of an example under the model's template; without it nothing is said of length. `pieces`
+    counts the tokens of a plain text, to tell how well the tokenizer knows the rows' language.
     `allow` passes gates by name with a reason, on the record; `use` ("commercial" or "research") is what licences
     must permit, and `base` what is said of the licence of the model to be tuned.
 
@@ -99,7 +104,7 @@ def audit(
     with Table(_FORMS[spec.normal], sources) as table:
         _fill(table, tokens, _redactor(spec.accept), progress)
         table.close()
-        look = Look(table, use, base)
+        look = Look(table, use, base, pieces)
         findings, outcome = _examine(look, spec.accept)
         if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
@@ -115,6 +120,7 @@ def audit(
         dataset=record,
         path=path,
         findings=tuple(findings),
+        fluency=look.fluency,
         gates=gates_of(record.ledger, findings, gates, allow, barred=barred, base=base, use=use),
     )
 
@@ -210,7 +216,7 @@ def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]
         *cut,
         *whole.lengths(table),
         *whole.labels(table, look.labels),
-        *whole.languages(table),
+        *whole.languages(table, look.fluency),
         *whole.style(table, look.labels),
         *permits.licences(table, look.use, look.base),
         *learned.suspects(table, look.doubtful),

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
-from tunewright.data import learned, near
+from tunewright.data import fluency, learned, near
 from tunewright.data.table import Table
 from tunewright.licences import Stated
 
 
 class Look:
-    """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence."""
+    """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence;
+    `pieces` counts the tokens of a text under the base's tokenizer."""
 
-    def __init__(self, table: Table, use: str, base: Stated | None = None) -> None:
+    def __init__(
+        self, table: Table, use: str, base: Stated | None = None, pieces: Callable[[str], int] | None = None
+    ) -> None:
         self.table = table
         self.use = use
         self.base = base
+        self.pieces = pieces
+
+    @cached_property
+    def fluency(self) -> fluency.Fluency | None:
+        return fluency.fluency(self.table, self.pieces) if self.pieces else None
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

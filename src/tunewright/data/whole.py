@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.fluency import Fluency
 from tunewright.data.table import Table
 from tunewright.records import Finding
 from tunewright.text import language, normal
@@ -131,24 +132,46 @@ def odd_languages(table: Table) -> np.ndarray:
     return odd
 
 
-def languages(table: Table) -> Iterator[Finding]:
-    """`language_mismatch`."""
-    where = np.flatnonzero(odd_languages(table))
-    if len(where):
-        asked = table.c["language"][(table.train | table.test) & (table.c["language"] > 0)]
-        counts = np.bincount(asked, minlength=len(language.LANGUAGES))
-        main = int(counts.argmax())
-        shares = {language.LANGUAGES[i]: int(n) for i, n in enumerate(counts) if n}
-        yield Finding(
-            code="language_mismatch",
-            severity="warning",
-            count=len(where),
-            rows=table.names(where),
-            evidence={"languages": shares, "examples": [snippet(table, int(i)) for i in where[:EXAMPLES]]},
-            message=f"{said(len(where), 'row is', 'rows are')} in another language than the rest "
-            f"({language.LANGUAGES[main]}), or answered in another than asked.",
-            remedy="Keep them if users write so; otherwise: tunewright data fix --accept language_mismatch",
+def languages(table: Table, fluent: Fluency | None) -> Iterator[Finding]:
+    """`language_mismatch`: rows in another language than the rest, or in one that the base's tokenizer cuts up."""
+    usable = (table.train | table.test) & (table.c["language"] > 0)
+    strange = fluent.crumbled() if fluent else ()
+    ids = [language.LANGUAGES.index(name) for name in strange]
+    cut = usable & np.isin(table.c["language"], ids)
+    odd = odd_languages(table)
+    where = np.flatnonzero(odd | cut)
+    if not len(where):
+        return
+    counts = np.bincount(table.c["language"][usable], minlength=len(language.LANGUAGES))
+    told, remedies = [], []
+    if odd.any():
+        main = language.LANGUAGES[int(counts.argmax())]
+        told.append(
+            f"{said(int(odd.sum()), 'row is', 'rows are')} in another language than the rest ({main}), "
+            "or answered in another than asked"
         )
+        remedies.append("Keep them if users write so; to drop them: tunewright data fix --accept language_mismatch.")
+    if fluent and strange:
+        spent = ", ".join(f"{name} {fluent.languages[name]:.1f}" for name in strange)
+        told.append(
+            f"{said(int(cut.sum()), 'row is', 'rows are')} in a language this base's tokenizer cuts to pieces: "
+            f"tokens a word {spent}, plain English {fluent.english:.1f}"
+        )
+        remedies.append("A base that was trained on the language learns it better and answers cheaper.")
+    evidence = {
+        "languages": {language.LANGUAGES[i]: int(n) for i, n in enumerate(counts) if n},
+        **({"tokens_per_word": fluent.model_dump()} if fluent else {}),
+        "examples": [snippet(table, int(i)) for i in where[:EXAMPLES]],
+    }
+    yield Finding(
+        code="language_mismatch",
+        severity="warning",
+        count=len(where),
+        rows=table.names(where),
+        evidence=evidence,
+        message=f"{'; '.join(told)}.",
+        remedy=" ".join(remedies),
+    )
 
 
 def style(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:

@@ -100,7 +100,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class DataEvidence:
-    """Everything on the data page. Findings show the rows in their `evidence["examples"]`."""
+    """Everything on the data page. Findings show the rows in their `evidence["examples"]`.
+
+    `tokens_per_word`: under the base's tokenizer, of the rows' questions and of plain English.
+    """
 
     title: str
     date: str
@@ -110,5 +113,6 @@ class DataEvidence:
     findings: tuple[Finding, ...] = ()
     gates: tuple[Gate, ...] = ()
     sources: tuple[SourceFile, ...] = ()
+    tokens_per_word: tuple[float, float] | None = None
     command: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
