@@ -16,8 +16,8 @@ ENGLISH = "This is not the answer to question {}, and I do not know what you hav
 
 
 def crumbs(text: str) -> int:
-    """A tokenizer that has a token for every English word and cuts German every three letters."""
-    return len(text) // 3 if "nicht" in text else len(text.split())
+    """A tokenizer that has a token for every English word and cuts German every two letters."""
+    return len(text) // 2 if "nicht" in text else len(text.split())
 
 
 def checked(root: Path, rows: list[Any]) -> Audit:
