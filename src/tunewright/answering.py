@@ -8,13 +8,13 @@ from typing import Any
 
 from tunewright import models, outside
 from tunewright.engine import Embedder, Engine
-from tunewright.errors import RecipeError
-from tunewright.evaluate import Library, classify, decide, make_suite, prompt_variants, prompting, run_arm
+from tunewright.errors import RecipeError, RenderError
+from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
-from tunewright.records import Prediction, Suite
+from tunewright.records import Example, Message, Prediction, Suite
 from tunewright.store import write_json
-from tunewright.workshop import Project
+from tunewright.workshop import Project, message_of
 
 _VALIDATION_CASES = 64
 
@@ -40,7 +40,8 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
     found: Predictions = {}
     for name in names:
         if name == "classifier":
-            made = classify(project.suite, project.train_examples, path=run.predictions)
+            measured = made_measures(project, project.suite)
+            made = classify(project.suite, project.train_examples, path=run.predictions, extra=measured)
             if made is not None:
                 found[name] = made
         elif name in TUNED:
@@ -57,35 +58,83 @@ def answer(
 ) -> list[Prediction]:
     """What `engine` answers as arm `name` to the suite (or another); answers the run holds already are kept."""
     suite = suite or project.suite
-    context = int(getattr(project.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
     prompts = prompting(
         name,
         suite,
         train=project.train_examples,
         task=project.recipe.task,
         count=lambda messages, tools: len(project.render_prompt(messages, tools)),
-        budget=context - project.sampling.max_new_tokens,
+        budget=project.context - project.sampling.max_new_tokens,
         library=_library(project, run) if name in ("rag", "tuned_rag") else None,
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
-    return _asked(project, name, suite, engine, prompts, run.predictions, stage)
+    return asked(project, name, suite, engine, run.predictions, prompts, stage)
 
 
-def _asked(
-    project: Project, name: str, suite: Suite, engine: Engine, prompts: Any, path: Path, stage: str
+def asked(
+    project: Project,
+    name: str,
+    suite: Suite,
+    engine: Engine,
+    path: Path,
+    prompts: Any = None,
+    stage: str | None = None,
 ) -> list[Prediction]:
+    """What `engine` answers to the suite's messages, or to what `prompts` makes of them, kept in `path`.
+
+    Progress is told under `stage`; without one nobody is told.
+    """
+    told = stage or ""
     return run_arm(
         name,
         suite,
         engine,
-        prompts=prompts,
+        prompts=prompts or prompting("base", suite, train=(), task=None, count=_none, budget=0),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
         template=project.renderer.fingerprint,
         sampling=project.sampling,
         path=path,
-        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
+        extra=made_measures(project, suite, engine),
+        progress=(lambda done, total: project.progress(told, done, total, name.replace("_", "-"))) if stage else None,
     )
+
+
+def made_measures(project: Project, suite: Suite, engine: Engine | None = None) -> dict[str, Any]:
+    """The measures of the suite's scorers that need a schema, rules, vectors or the arm's own model (`engine`)."""
+    spec = project.recipe.suite
+    if not set(suite.scorers) & {"json_schema", "tone", "similarity", "perplexity"}:
+        return {}
+    vectors = "similarity" in suite.scorers and spec.embedding != "words"
+    return measures(
+        suite,
+        schema=project.schema,
+        tone=spec.tone.model_dump() if spec.tone else None,
+        embed=embedder(project, spec.embedding) if vectors else None,
+        likelihood=None if engine is None else lambda asked: _likelihood(project, engine, asked),
+    )
+
+
+def _likelihood(project: Project, engine: Engine, asked: Sequence[Any]) -> list[list[float] | None]:
+    """Log-probabilities of the expected answers behind the arm's messages; None for one that cannot be rendered."""
+    found: list[list[float] | None] = [None] * len(asked)
+    rows, places = [], []
+    for place, (case, messages, _) in enumerate(asked):
+        # A suite writes tool calls its own way, and a template writes them in its own: these are no words to score.
+        if "<tool_call>" in case.expected or not case.expected.strip():
+            continue
+        turns = (*map(message_of, messages), Message("assistant", case.expected))
+        try:
+            row = project.renderer.render(Example(turns, tools=tuple(case.tools)))
+        except RenderError:
+            continue
+        if len(row.ids) <= project.context:
+            rows.append(row)
+            places.append(place)
+    scored = engine.logprobs([row.ids for row in rows], [row.prompt_length for row in rows])
+    for place, values in zip(places, scored, strict=True):
+        found[place] = values
+    return found
 
 
 def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
@@ -100,7 +149,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     scored = []
     for way in ways:
         prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
-        rows = _asked(project, f"prompted, {way.name}", suite, project.base_engine, prompts, answered, stage)
+        rows = asked(project, f"prompted, {way.name}", suite, project.base_engine, answered, prompts, stage)
         mean = decide(suite, {"prompted": rows}).arms[0]
         scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
     # Of equals the first, which is the plainest.
@@ -153,6 +202,7 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
         template=project.renderer.fingerprint,
         sampling=project.sampling,
         path=run.predictions,
+        extra=made_measures(project, project.suite),
         progress=lambda done, total: project.progress(stage, done, total, "external"),
     )
 

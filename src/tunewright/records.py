@@ -224,6 +224,17 @@ class SliceScore(Record):
     untuned: float
 
 
+class LabelScore(Record):
+    """How well one label is told from the others under an arm, and its F1 under the arm it is compared with."""
+
+    label: str
+    cases: int
+    precision: float
+    recall: float
+    f1: float
+    untuned: float | None = None
+
+
 class Evaluation(Record):
     """One matched experiment: every arm on the same cases, the decision, the gates, and the slices, worst first."""
 
@@ -231,6 +242,7 @@ class Evaluation(Record):
     verdict: Verdict
     gates: tuple[Gate, ...]
     slices: tuple[SliceScore, ...] = ()
+    labels: tuple[LabelScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewright import models
-from tunewright.answering import Predictions, answer, validation_suite
+from tunewright.answering import Predictions, answer, asked, validation_suite
 from tunewright.errors import Interrupted, RunError
-from tunewright.evaluate import decide, score
+from tunewright.evaluate import decide
 from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
 from tunewright.project import RunFolder
@@ -119,14 +120,12 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
 def _scorer(project: Project) -> Any:
     """Scores a model on validation cases: this chooses the checkpoint, and the suite has no part in it."""
     cases = validation_suite(project)
-    prompts = [project.render_prompt(c.messages, c.tools) for c in cases.cases]
-    sampling = project.sampling
 
     def judge(model: Any) -> float:
-        outputs = project.engine(model, "in training").generate(prompts, sampling)
-        texts = [project.renderer.decode(o.output_ids) for o in outputs]
-        scores = [score(cases.primary, t, c, cases.labels) for t, c in zip(texts, cases.cases, strict=True)]
-        return sum(scores) / len(scores)
+        # A folder of its own each time: weights in training have no name that answers could be kept under.
+        with tempfile.TemporaryDirectory() as folder:
+            rows = asked(project, "validation", cases, project.engine(model, "in training"), Path(folder) / "v.jsonl")
+        return decide(cases, {"validation": rows}).arms[0].score
 
     return judge
 

@@ -164,10 +164,21 @@ class Project:
             self._tuned = self.engine(tuned_model(self, weights), who)
         return self._tuned
 
+    @property
+    def context(self) -> int:
+        """How many tokens the base can tell apart by place."""
+        return int(getattr(self.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+
     @cached_property
     def sampling(self) -> Sampling:
         """How suites are answered: greedily, as long as training answers are, held to a schema where one is named."""
-        return Sampling(max_new_tokens=self.longest_answer, schema=_schema(self))
+        held = self.schema if self.recipe.suite.constrain else None
+        return Sampling(max_new_tokens=self.longest_answer, schema=held)
+
+    @cached_property
+    def schema(self) -> str | None:
+        """The recipe's JSON schema, as text in one form."""
+        return _schema(self)
 
     def render_prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
         """Prompt ids of turns as suites hold them."""
@@ -210,7 +221,6 @@ class Project:
 
 
 def _schema(project: Project) -> str | None:
-    """The JSON schema of the recipe, as text in one form."""
     name = project.recipe.suite.json_schema
     if name is None:
         return None

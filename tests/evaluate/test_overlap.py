@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.evaluate import score
+from tunewright.evaluate.scorers import score
 from tunewright.records import Case
 
 WORDS = ["the", "patient", "reports", "no", "pain", "in", "left", "knee", "since", "May", "3rd", "aspirin", "81", "mg"]

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tunewright.errors import ScorerError
-from tunewright.evaluate import sandbox, score
+from tunewright.evaluate import sandbox
+from tunewright.evaluate.scorers import score
 from tunewright.records import Case
 
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.errors import ScorerError
-from tunewright.evaluate import score
-from tunewright.evaluate.scorers import SCORERS, score_all
+from tunewright.evaluate.scorers import SCORERS, score, score_all
 from tunewright.records import Case
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.command_line import colours
 from tunewright import beyond
 from tunewright.errors import DataError, ScorerError
-from tunewright.evaluate import score
+from tunewright.evaluate.scorers import score
 from tunewright.measured import Ability
 from tunewright.probing import abilities_gate, ability, ability_suite, bias_probes, injection_probes, probes
 from tunewright.records import Case, Prediction, Suite

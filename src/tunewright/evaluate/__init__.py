@@ -4,10 +4,10 @@ Arms meet the same cases, scorers are pure functions over stored predictions, an
 """
 
 from tunewright.evaluate.arms import classify, run_arm
+from tunewright.evaluate.measures import measures
 from tunewright.evaluate.prompts import prompt_variants, prompting
 from tunewright.evaluate.retrieval import Library
-from tunewright.evaluate.scorers import score
 from tunewright.evaluate.suites import make_suite
 from tunewright.evaluate.verdict import decide
 
-__all__ = ["Library", "classify", "decide", "make_suite", "prompt_variants", "prompting", "run_arm", "score"]
+__all__ = ["Library", "classify", "decide", "make_suite", "measures", "prompt_variants", "prompting", "run_arm"]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tunewright.engine import Endpoint, Engine, Sampling
 from tunewright.evaluate.classifier import Classifier
+from tunewright.evaluate.measures import Asked, Measure, measured
 from tunewright.evaluate.prompts import Prompts, answer_shown
 from tunewright.evaluate.retrieval import question
 from tunewright.evaluate.scorers import expected_text, score_all
@@ -46,17 +47,19 @@ def run_arm(
     sampling: Sampling,
     path: Path,
     progress: Progress | None = None,
+    extra: Mapping[str, Measure] = {},
 ) -> list[Prediction]:
     """Answer every case of the suite as arm `name` and score the answers, in the suite's order.
 
     `prompts` makes a case's messages, `render_prompt(messages, tools)` their token ids, `decode(ids)` text from
     output ids without the stop token; `template` is the renderer's fingerprint. Predictions are appended to `path`
     as they are made; answers already there under the same key (by any arm) are taken from it and only scored anew.
-    At the end `path` holds one line per case of this arm. `progress(done, total)` is told as cases finish.
+    At the end `path` holds one line per case of this arm. `progress(done, total)` is told as cases finish. `extra` are
+    the measures for scorers that need more than an answer.
     An endpoint is sent the messages themselves; its template and tokens are its own.
     """
     if isinstance(engine, Endpoint):
-        return run_endpoint(name, suite, engine, prompts=prompts, sampling=sampling, path=path, progress=progress)
+        return run_endpoint(name, suite, engine, prompts, sampling=sampling, path=path, progress=progress, extra=extra)
     asked = [prompts(case) for case in suite.cases]
     rendered = [list(render_prompt(m, case.tools)) for m, case in zip(asked, suite.cases, strict=True)]
     keys = [prediction_key(engine, template, sampling, ids) for ids in rendered]
@@ -77,7 +80,7 @@ def run_arm(
             fresh = _prediction(name, suite, case, rendered[place], answer, decode, engine, keys[place])
             append_line(path, fresh.model_dump(mode="json"))
             done[place] = fresh
-    found = [done[place] for place in range(len(keys))]
+    found = _measured(suite, [done[place] for place in range(len(keys))], asked, extra)
     if name in LOOKING_UP:
         found = [_with_lookup(p, c, m) for p, c, m in zip(found, suite.cases, asked, strict=True)]
     _settle(path, name, found)
@@ -88,11 +91,12 @@ def run_endpoint(
     name: str,
     suite: Suite,
     endpoint: Endpoint,
-    *,
     prompts: Prompts,
+    *,
     sampling: Sampling,
     path: Path,
     progress: Progress | None = None,
+    extra: Mapping[str, Measure] = {},
 ) -> list[Prediction]:
     """Like `run_arm` for a server that takes messages; predictions carry what each request cost.
 
@@ -125,9 +129,16 @@ def run_endpoint(
             found[place] = rescored(suite, case, blank)
             append_line(path, found[place].model_dump(mode="json"))
         _tell(progress, len(found), len(keys))
-    ordered = [found[place] for place in range(len(keys))]
+    ordered = _measured(suite, [found[place] for place in range(len(keys))], conversations, extra)
     _settle(path, name, ordered)
     return ordered
+
+
+def _measured(
+    suite: Suite, rows: list[Prediction], asked: Sequence[Sequence[Mapping[str, Any]]], extra: Mapping[str, Measure]
+) -> list[Prediction]:
+    told = zip(suite.cases, asked, rows, strict=True)
+    return measured(suite, rows, [Asked(case, messages, row.text) for case, messages, row in told], extra)
 
 
 def _known(name: str, suite: Suite, keys: Sequence[str], path: Path) -> dict[int, Prediction]:
@@ -208,7 +219,12 @@ def _settle(path: Path, name: str, predictions: Sequence[Prediction]) -> None:
 
 
 def classify(
-    suite: Suite, train: Sequence[Example], *, path: Path, progress: Progress | None = None
+    suite: Suite,
+    train: Sequence[Example],
+    *,
+    path: Path,
+    progress: Progress | None = None,
+    extra: Mapping[str, Measure] = {},
 ) -> list[Prediction] | None:
     """Answer as the arm `classifier`: TF-IDF and logistic regression from training rows; no model is asked.
 
@@ -225,6 +241,7 @@ def classify(
     for case, text in zip(suite.cases, texts, strict=True):
         blank = Prediction(case=case.id, arm="classifier", text=text, score=None, seconds=each)
         found.append(rescored(suite, case, blank))
+    found = _measured(suite, found, [case.messages for case in suite.cases], extra)
     _settle(path, "classifier", found)
     _tell(progress, len(found), len(found))
     return found

@@ -17,14 +17,19 @@ from typing import Any
 import regex
 
 from tunewright.errors import ScorerError
+from tunewright.evaluate.classes import named
 from tunewright.evaluate.instructions import instructions
 from tunewright.evaluate.leaves import leaf_f1, parse
+from tunewright.evaluate.manners import toxicity
 from tunewright.evaluate.overlap import OVERLAP
 from tunewright.evaluate.sandbox import python_tests, sql_rows
 from tunewright.records import Case
 from tunewright.text import normal
 
 Scorer = Callable[[str, Case, Sequence[str]], float]
+
+# Scorers that need more than an answer and its case; `measures` makes them.
+MEASURED = ("json_schema", "perplexity", "similarity", "tone")
 
 _NUMBER = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-−+]?\.\d+")
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
@@ -42,17 +47,8 @@ def normalised(text: str, case: Case, labels: Sequence[str]) -> float:
 
 def choice(text: str, case: Case, labels: Sequence[str]) -> float:
     """The expected label and no other: said alone, or as the only known label in the answer's first line."""
-    answer, expected = normal(text), normal(case.expected)
-    if answer == expected:
-        return 1.0
-    known = {normal(label) for label in labels} - {""}
-    if answer in known or expected not in known:
-        return 0.0
-    first = normal(text.strip().partition("\n")[0])
-    named = {label for label in known if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", first)}
-    # "card arrival" holds "card": a label inside a longer one that was named is not a second choice.
-    whole = {label for label in named if not any(label != other and label in other for other in named)}
-    return float(whole == {expected})
+    expected = normal(case.expected)
+    return float(normal(text) == expected or (named(text, labels) == expected and bool(expected)))
 
 
 def pattern(text: str, case: Case, labels: Sequence[str]) -> float:
@@ -140,8 +136,13 @@ SCORERS: dict[str, Scorer] = {
     "regex": pattern,
     "sql_rows": sql_rows,
     "tool_calls": tool_calls,
+    "toxicity": toxicity,
     **OVERLAP,
 }
+
+
+def _later(text: str, case: Case, labels: Sequence[str]) -> float:
+    raise ScorerError("needs more than the answer: it is taken when the arm has answered.", where=case.id)
 
 
 def find(name: str) -> Scorer:
@@ -151,12 +152,14 @@ def find(name: str) -> Scorer:
     """
     if name in SCORERS:
         return SCORERS[name]
+    if name in MEASURED:
+        return _later
     module, _, function = name.rpartition(".")
     if not module:
         raise ScorerError(
             f"`{name}` is not a scorer.",
             where="suite.scorers",
-            remedy=f"Known: {', '.join(SCORERS)}; or a function of your own by import path: mypkg.my_scorer",
+            remedy=f"Known: {', '.join(sorted([*SCORERS, *MEASURED]))}; or a function of your own: mypkg.my_scorer",
         )
     try:
         found = getattr(importlib.import_module(module), function)
@@ -193,10 +196,16 @@ def score(name: str, text: str, case: Case, labels: Sequence[str] = ()) -> float
 def score_all(
     names: Sequence[str], text: str, case: Case, labels: Sequence[str] = ()
 ) -> tuple[dict[str, float | None], str | None]:
-    """Every scorer's score, None where it failed, and what the first failure was."""
+    """Every scorer's score, None where it failed, and what the first failure was.
+
+    Those that need more than the answer are None here, and no failure yet.
+    """
     scores: dict[str, float | None] = {}
     first: str | None = None
     for name in names:
+        if name in MEASURED:
+            scores[name] = None
+            continue
         try:
             scores[name] = score(name, text, case, labels)
         except ScorerError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics as means
 from collections.abc import Mapping, Sequence
 
+from tunewright.evaluate.classes import label_scores, macro
 from tunewright.evaluate.suites import NEAR
 from tunewright.records import ArmScore, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
 from tunewright.statistics import bootstrap, cases_needed, mcnemar, permutation, wilson
@@ -43,14 +44,16 @@ def decide(
     means do not ship, unless `allow` gives the reason it may be passed for. Without a tuned arm the verdict is "cannot
     tell" and names the arm that tuning must beat.
     """
-    arms = tuple(arm_score(name, rows, costs.get(name), seed) for name, rows in predictions.items())
+    arms = tuple(_with_macro(suite, arm_score(n, rows, costs.get(n), seed), rows) for n, rows in predictions.items())
     untuned = [arm for arm in arms if arm.name not in TUNED]
     # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
     tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
     enough = size_gate(suite, suite_size)
     if tuned is None or not untuned:
         settled = _allowed([enough, *gates], allow)
-        return Evaluation(arms=arms, verdict=_no_contest(arms, tuned), gates=settled)
+        first = tuned or max(untuned, key=lambda a: a.score, default=None)
+        labels = label_scores(suite, predictions[first.name]) if first else []
+        return Evaluation(arms=arms, verdict=_no_contest(arms, tuned), gates=settled, labels=tuple(labels))
     best = max(untuned, key=lambda a: a.score)
     verdict = compare(predictions[tuned.name], predictions[best.name], best.name, min_gain=min_gain, seed=seed)
     slices = slice_scores(suite, predictions[tuned.name], predictions[best.name], seed)
@@ -61,7 +64,14 @@ def decide(
     if cheap is not None:
         own.append(cheap)
     settled = _allowed([*own, *gates], allow)
-    return Evaluation(arms=arms, verdict=_weighed(verdict, settled), gates=settled, slices=slices)
+    labels = label_scores(suite, predictions[tuned.name], predictions[best.name])
+    weighed = _weighed(verdict, settled)
+    return Evaluation(arms=arms, verdict=weighed, gates=settled, slices=slices, labels=tuple(labels))
+
+
+def _with_macro(suite: Suite, arm: ArmScore, rows: Sequence[Prediction]) -> ArmScore:
+    """The arm's score with, where answers are classes, the means over classes."""
+    return arm.model_copy(update={"scores": {**arm.scores, **macro(suite, rows)}})
 
 
 def _allowed(gates: Sequence[Gate], allow: Mapping[str, str]) -> tuple[Gate, ...]:

@@ -110,6 +110,18 @@ class DataSpec(Spec):
         return self
 
 
+class ToneSpec(Spec):
+    """Rules of voice that an answer keeps or not; the scorer `tone` gives the share kept."""
+
+    says: tuple[str, ...] = Field((), description="At least one of these phrases occurs.")
+    never: tuple[str, ...] = Field((), description="None of these phrases occurs; each is a rule.")
+    most_words: int | None = Field(None, ge=1, description="Words an answer has at most.")
+    exclamations: bool = Field(True, description="False: no exclamation mark.")
+    emoji: bool = Field(True, description="False: no emoji.")
+    contractions: bool = Field(True, description="False: no “don't”, “we'll”.")
+    speaks_as: Literal["i", "we", "nobody"] | None = Field(None, description="Who the answer says it is.")
+
+
 class SuiteSpec(Spec):
     """The cases that decide."""
 
@@ -118,7 +130,12 @@ class SuiteSpec(Spec):
     scorers: tuple[str, ...] = Field((), description="Scorers; empty: chosen from the answers' form.")
     primary: str | None = Field(None, description="The scorer that decides; the first by default.")
     slices: tuple[str, ...] = Field((), description="Fields of the answer to break scores down by.")
-    json_schema: str | None = Field(None, description="JSON schema file that all arms' answers are held to.")
+    json_schema: str | None = Field(None, description="JSON schema file that answers are held to, and scored by.")
+    constrain: bool = Field(True, description="False: the schema only scores answers, and does not shape them.")
+    tone: ToneSpec | None = Field(None, description="The voice wanted, for the scorer `tone`.")
+    embedding: str = Field(
+        "words", description="What `similarity` compares: words (TF-IDF), the base's states, or a model's path or id."
+    )
 
 
 class TrainSpec(Spec):

@@ -47,6 +47,7 @@ def evidence_of(
         min_gain=float(run.recipe.get("gates", {}).get("min_gain", 0.0)),
         gates=evaluation.gates,
         slices=evaluation.slices,
+        classes=evaluation.labels,
         cases=tuple(_cases(suite, predictions, evaluation.verdict.against)) if tuned else (),
         training=_training(events, int(resolved["effective_batch_size"])) if tuned else None,
         **_beyond(trials or {}),

@@ -62,6 +62,8 @@ def evidence_page(evidence: Evidence) -> str:
         errors=[(words.label(evidence, a.name), a.errors) for a in ordered if a.errors],
         gates=[_gate(g) for g in evidence.gates],
         slices=_slices(evidence),
+        classes=sorted(evidence.classes, key=lambda c: (c.f1, c.label))[:MOST_SLICES],
+        macro=_macro(evidence),
         wording=_wording(evidence),
         shown=[_case(c, evidence) for c in shown],
         counts=_counts(evidence),
@@ -169,6 +171,16 @@ def _slices(evidence: Evidence) -> list[dict[str, Any]]:
         }
         for s in reversed(weakest)
     ]
+
+
+def _macro(evidence: Evidence) -> list[tuple[str, float, float, float]]:
+    """Macro precision, recall and F1 of every arm that has them, the best first."""
+    found = []
+    for arm in evidence.arms if evidence.classes else ():
+        precision, recall, f1 = (arm.scores.get(f"macro_{name}") for name in ("precision", "recall", "f1"))
+        if precision is not None and recall is not None and f1 is not None:
+            found.append((words.label(evidence, arm.name), precision, recall, f1))
+    return sorted(found, key=lambda row: -row[3])
 
 
 def _wording(evidence: Evidence) -> Markup:

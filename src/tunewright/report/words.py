@@ -26,6 +26,11 @@ MEASURES = {
     "rouge_l": ("ROUGE-L", "by ROUGE-L"),
     "bleu": ("BLEU", "by BLEU"),
     "chrf": ("chrF", "by chrF"),
+    "json_schema": ("Valid against the schema", "of the answers valid"),
+    "perplexity": ("Mean probability of the expected tokens", "of probability on the expected answer"),
+    "similarity": ("Likeness to the expected answer", "by likeness"),
+    "tone": ("Rules of tone kept", "of the rules of tone kept"),
+    "toxicity": ("No abuse found", "of the answers without abuse"),
 }
 ARMS = {
     "base": "base",
