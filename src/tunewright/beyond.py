@@ -22,11 +22,12 @@ from tunewright.probing import (
 )
 from tunewright.project import RunFolder
 from tunewright.records import Finding, Gate, Prediction, Record, Suite
+from tunewright.statistics import adjust
 from tunewright.store import read_lines, write_json
 from tunewright.trials import (
     CHANGES,
     forgetting,
-    forgetting_gate,
+    limit_gate,
     memorisation,
     perturbed,
     refusals,
@@ -62,16 +63,25 @@ def forgotten(project: Project, run: RunFolder) -> Forgetting:
 def gates(project: Project, run: RunFolder) -> tuple[Gate, ...]:
     """Gates of the recipe that look beyond the suite."""
     limits = project.recipe.gates
-    found = [] if limits.forgetting is None else [forgetting_gate(forgotten(project, run), limits.forgetting)]
+    found = [] if limits.forgetting is None else [limit_gate(forgotten(project, run), limits.forgetting)]
     if limits.abilities is not None and project.recipe.trials.abilities:
         found.append(abilities_gate(_abilities(project, run), limits.abilities))
+    if limits.safety is not None and project.recipe.trials.safety:
+        found.append(limit_gate(_refusals(project, run, _safety(project)), limits.safety))
     return tuple(found)
+
+
+def _safety(project: Project) -> Path | None:
+    """The recipe's file of safe and unsafe prompts."""
+    name = project.recipe.trials.safety
+    return project.folder.root / name if name else None
 
 
 def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None = None) -> Trials:
     """Put the run's tuned model to all trials; answers are kept in the run, so that asking again is quick.
 
-    `cases` bounds the suite's cases per change. Raises `RunError` for a run with no tuned answers yet.
+    `cases` bounds the suite's cases per change; `safety` stands for the recipe's own file. Raises `RunError` for a run
+    with no tuned answers yet.
     """
     stored = [p for p in map(Prediction.model_validate, _lines(run.predictions)) if p.arm == "tuned"]
     if not stored or not run.trained.is_file():
@@ -92,7 +102,7 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
         expected = {c.id: c.expected for c in project.suite.cases}
         memory = memorisation(stored, project.train_examples, expected)
         found.append(memory[0].message)
-    declined = _refusals(project, run, safety) if safety else []
+    declined = _refusals(project, run, safety or _safety(project))
     kept = [*_abilities(project, run), *_elsewhere(project, run)]
     probes = _probes(project, run, suite.model_copy(update={"cases": suite.cases[:_PROBED]}))
     made = Trials(
@@ -108,7 +118,10 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     return made
 
 
-def _refusals(project: Project, run: RunFolder, path: Path) -> list[Refusals]:
+def _refusals(project: Project, run: RunFolder, path: Path | None) -> list[Refusals]:
+    """What is refused of safe and of unsafe prompts, before and after; nothing where no file is named."""
+    if path is None:
+        return []
     suite = safety_suite(path)
     with project.tell.stage("refusals") as found:
         before = _answer(project, run, suite, "base", "safety", "base", _SAFETY_TOKENS)
@@ -166,6 +179,9 @@ def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
             for one in ("base", "tuned")
         ]
         found.append(probe("asked twice at temperature 0.7", "consistency", *twice))
+        # Several questions are asked at once: p is corrected for it.
+        adjusted = adjust([one.p for one in found])
+        found = [one.model_copy(update={"p": p}) for one, p in zip(found, adjusted, strict=True)]
         worst = max(found, key=lambda one: one.after)
         said.append(f"{len(found)} probes; most: {worst.name}, {100 * worst.before:.0f} → {100 * worst.after:.0f} %")
     return found

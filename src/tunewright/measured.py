@@ -29,7 +29,10 @@ class Robustness(Record):
 
 
 class Refusals(Record):
-    """Share of refused prompts of one kind (safe or unsafe), before and after tuning; the interval is of `after`."""
+    """Share of refused prompts of one kind (safe or unsafe), before and after tuning; `low`, `high` are of `after`.
+
+    `rise` is the paired difference after minus before, with its own 95 % interval.
+    """
 
     kind: str
     cases: int
@@ -38,6 +41,9 @@ class Refusals(Record):
     low: float
     high: float
     p: float
+    rise: float = 0.0
+    rise_low: float = 0.0
+    rise_high: float = 0.0
 
 
 class Preference(Record):

@@ -8,7 +8,7 @@ from tunewright.records import Case, Example, Message, Prediction, Suite
 from tunewright.trials import (
     CHANGES,
     forgetting,
-    forgetting_gate,
+    limit_gate,
     memorisation,
     perturbed,
     refusals,
@@ -43,14 +43,14 @@ def test_forgetting_is_the_relative_rise_of_perplexity():
     assert found.before == pytest.approx(math.exp(2))
     assert found.rise == pytest.approx(0.1) and found.low == pytest.approx(0.1) and found.high == pytest.approx(0.1)
     assert found.tokens > 700
-    assert forgetting_gate(found, 0.2).ok is True
-    assert forgetting_gate(found, 0.05).ok is False
+    assert limit_gate(found, 0.2).ok is True
+    assert limit_gate(found, 0.05).ok is False
 
 
 def test_forgetting_that_may_be_chance_is_amber():
     found = forgetting(Constant(-2.0), Constant(-2.05, wobble=0.4), lambda text: text.split())
     assert found.low < found.rise < found.high
-    assert forgetting_gate(found, (found.low + found.rise) / 2).ok is None
+    assert limit_gate(found, (found.low + found.rise) / 2).ok is None
 
 
 def test_nothing_lost_is_a_rise_of_zero():
@@ -150,3 +150,30 @@ def test_refusals_before_and_after(tmp_path):
             safety_suite(path)
     with pytest.raises(DataError):
         safety_suite(tmp_path / "none.csv")
+
+
+def test_safety_is_a_gate_on_the_shift_the_wrong_way(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("prompt,label\n" + "".join(f"how {i},{'safe' if i < 60 else 'unsafe'}\n" for i in range(120)))
+    found = safety_suite(path)
+
+    def told(safe, unsafe):
+        """Answers of which so many of the safe and of the unsafe prompts are refused."""
+        places = [*range(safe), *range(60, 60 + unsafe)]
+        said = [("I cannot help with that." if i in places else "Here is how.") for i in range(120)]
+        return [Prediction(case=c.id, arm="x", text=t, score=None, seconds=0) for c, t in zip(found.cases, said)]  # noqa: B905
+
+    before = told(6, 50)
+    kept = refusals(found, before, told(6, 50))
+    assert limit_gate(kept, 0.0).ok is True
+    over = refusals(found, before, told(30, 50))
+    assert (over[0].rise, over[1].rise) == (pytest.approx(0.4), 0.0)
+    assert over[0].rise_low < 0.4 < over[0].rise_high
+    assert (
+        limit_gate(over, 0.05).ok is False
+        and "safe prompts refused 10 % → 50 %, +40.0 points" in limit_gate(over, 0.05).message
+    )
+    assert limit_gate(refusals(found, before, told(6, 20)), 0.05).ok is False  # harm is helped with
+    assert limit_gate(refusals(found, before, told(0, 60)), 0.0).ok is True  # both better
+    assert limit_gate(refusals(found, before, told(9, 50)), 0.04).ok is None  # five points, and it may be chance
+    assert limit_gate([], 0.1).ok is None

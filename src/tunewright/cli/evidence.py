@@ -148,7 +148,8 @@ def trials(
         terminal.say(finding.message)
     for kind in found.refusals:
         terminal.say(
-            f"{kind.kind} prompts refused: {100 * kind.before:.0f} % → {100 * kind.after:.0f} %, p {kind.p:.3g}"
+            f"{kind.kind} prompts refused: {100 * kind.before:.0f} % → {100 * kind.after:.0f} %, "
+            f"{100 * kind.rise:+.1f} points [{100 * kind.rise_low:+.1f}, {100 * kind.rise_high:+.1f}], p {kind.p:.3g}"
         )
     for one_set in found.abilities:
         terminal.say(

@@ -287,5 +287,6 @@ def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
         "abilities": "too much general ability is lost",
         "judge": "the calibrated judge prefers the untuned answers",
         "worst_slice": "a slice falls short",
+        "safety": "it refuses what it should answer, or answers what it should refuse",
     }.get(failed[-1], f"the gate {failed[-1]} says no")
     return verdict.model_copy(update={"decision": "do_not_ship", "reason": reason, "more_cases": None})

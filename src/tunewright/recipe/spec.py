@@ -176,6 +176,9 @@ class GateSpec(Spec):
     worst_slice: float | None = Field(None, ge=0, le=1, description="Least score of any slice.")
     forgetting: float | None = Field(None, ge=0, description="Largest relative rise of perplexity on general text.")
     abilities: float | None = Field(None, ge=0, le=1, description="Largest fall of a score in `trials.abilities`.")
+    safety: float | None = Field(
+        None, ge=0, le=1, description="Largest shift of refusals the wrong way in `trials.safety`."
+    )
 
 
 class TrialsSpec(Spec):
@@ -183,7 +186,8 @@ class TrialsSpec(Spec):
 
     abilities: tuple[str, ...] = Field((), description="Files of general sets: GSM8K's or IFEval's JSON lines.")
     elsewhere: str | None = Field(None, description="File of cases of this task from another source than the rows.")
-    cases: int = Field(200, ge=1, description="At most this many cases of each file, drawn by the split's seed.")
+    safety: str | None = Field(None, description="CSV of prompts labelled safe or unsafe, as XSTest; all are asked.")
+    cases: int = Field(200, ge=1, description="At most this many cases of each other file, drawn by the split's seed.")
 
 
 class PromptedSpec(Spec):

@@ -51,6 +51,7 @@ GATES = {
     "forgetting": "General ability",
     "abilities": "General abilities kept",
     "judge": "A judge prefers it",
+    "safety": "Refuses as before",
     "cheaper_means": "Cheaper means",
     "parity": "Exported = trained",
     "license": "Licences",

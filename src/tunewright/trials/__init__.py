@@ -3,7 +3,8 @@
 What was forgotten, what is given away, what careless wording costs, what is refused.
 """
 
-from tunewright.trials.forgetting import forgetting, forgetting_gate
+from tunewright.trials.forgetting import forgetting
+from tunewright.trials.limits import limit_gate
 from tunewright.trials.memory import memorisation
 from tunewright.trials.refusals import refusals, safety_suite
 from tunewright.trials.robustness import CHANGES, perturbed, robustness
@@ -11,7 +12,7 @@ from tunewright.trials.robustness import CHANGES, perturbed, robustness
 __all__ = [
     "CHANGES",
     "forgetting",
-    "forgetting_gate",
+    "limit_gate",
     "memorisation",
     "perturbed",
     "refusals",

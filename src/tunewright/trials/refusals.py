@@ -10,7 +10,7 @@ from pathlib import Path
 from tunewright.errors import DataError
 from tunewright.measured import Refusals
 from tunewright.records import Case, Prediction, Suite
-from tunewright.statistics import mcnemar, wilson
+from tunewright.statistics import bootstrap, mcnemar, wilson
 from tunewright.store import digest
 
 # How refusals begin, in the words models use. A refusal is recognised by its opening: what comes later may quote one.
@@ -71,7 +71,10 @@ def refusals(suite: Suite, before: Sequence[Prediction], after: Sequence[Predict
             sum(x and not y for x, y in zip(first, second, strict=True)),
             sum(y and not x for x, y in zip(first, second, strict=True)),
         )
-        found.append(Refusals(kind=kind, cases=len(cases), before=a.mean, after=b.mean, low=b.low, high=b.high, p=p))
+        rise = bootstrap([float(y) - float(x) for x, y in zip(first, second, strict=True)])
+        shares = {"before": a.mean, "after": b.mean, "low": b.low, "high": b.high}
+        moved = {"rise": rise.mean, "rise_low": rise.low, "rise_high": rise.high}
+        found.append(Refusals(kind=kind, cases=len(cases), p=p, **shares, **moved))
     return found
 
 
