@@ -18,6 +18,7 @@ import psutil
 import torch
 
 from tunewright import models
+from tunewright.asked import asked_of
 from tunewright.data import Audit, audit, fix, load
 from tunewright.data import versions as dataset_versions
 from tunewright.engine import Sampling, TorchEngine
@@ -132,10 +133,11 @@ class Project:
     def suite(self) -> Suite:
         """The cases that decide."""
         spec, seed = self.recipe.suite, self.recipe.data.split.seed
-        if spec.source != "test":
-            return make_suite(self.folder.root / spec.source, spec, seed=seed, known=self.train_examples)
         leaks = [f for f in self.audit.findings if f.code == "leak_near"]
         near = {row for leak in leaks for row in leak.evidence["test_rows"]}
+        if spec.source != "test":
+            path = self.folder.root / spec.source
+            return make_suite(path, spec, seed=seed, known=self.train_examples, near=near)
         return make_suite(self.examples("test"), spec, seed=seed, known=self.train_examples, near=near)
 
     def rendered(self, split: str) -> list[Rendered]:
@@ -261,6 +263,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 "allow": project.allow,
                 "use": project.recipe.use,
                 "base": project.licence if project.count_tokens else None,
+                "asked": asked_of(project.recipe, project.folder.root),
                 "progress": lambda _name, done, total: project.progress("data", done, total, "rows read"),
             }
         )

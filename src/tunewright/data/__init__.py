@@ -4,7 +4,8 @@ from tunewright.data import versions
 from tunewright.data.auditing import Audit, audit
 from tunewright.data.conversion import convert
 from tunewright.data.fixing import fix
-from tunewright.data.recognition import Reading, recognise
+from tunewright.data.recognition import recognise
+from tunewright.data.suites import Asked
 from tunewright.data.version import load
 
-__all__ = ["Audit", "Reading", "audit", "convert", "fix", "load", "recognise", "versions"]
+__all__ = ["Asked", "Audit", "audit", "convert", "fix", "load", "recognise", "versions"]

@@ -77,7 +77,7 @@ DROPS: dict[str, Callable[[Look], np.ndarray]] = {
     "inappropriate": _noted("inappropriate"),
     "label_suspect": lambda look: _mask(look, look.doubtful[0]),
     "language_mismatch": lambda look: whole.odd_languages(look.table),
-    "leak_near": lambda look: near.leaking(look.table, look.near),
+    "leak_near": lambda look: near.leaking(look.table, look.near) | look.shared.rows(look.table, look.shared.near),
     "length_outlier": lambda look: whole.odd_lengths(look.table),
     "license": lambda look: permits.barred_rows(look.table, look.use),
     "mispaired": lambda look: _mask(look, look.swapped[0]),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, learned, near, permits, whole
+from tunewright.data import accepting, checks, learned, near, permits, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -20,6 +20,7 @@ from tunewright.data.look import Look
 from tunewright.data.recognition import recognise, turns
 from tunewright.data.rows import Source, rows
 from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
+from tunewright.data.suites import Asked
 from tunewright.data.table import FAULTS, Table
 from tunewright.data.version import write
 from tunewright.errors import DataError
@@ -87,15 +88,16 @@ def audit(
     allow: Mapping[str, str] | None = None,
     use: str = "commercial",
     base: Stated | None = None,
+    asked: Sequence[Asked] = (),
     progress: Progress | None = None,
 ) -> Audit:
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
 
     The version lies under `store / "datasets" / ID` and never changes; the same files and settings give the same
     one. `tokens` counts tokens of an example under the model's template; without it nothing is said of length. `pieces`
-    counts the tokens of a plain text, to tell how well the tokenizer knows the rows' language.
-    `allow` passes gates by name with a reason, on the record; `use` ("commercial" or "research") is what licences
-    must permit, and `base` what is said of the licence of the model to be tuned.
+    counts a plain text's, to tell whether the tokenizer knows the language. `allow` passes gates by name, with a
+    reason. `use` ("commercial", "research") is what licences must permit, `base` what is said of the base's licence.
+    `asked` are questions of suites with files of their own: what trains is held apart from them as from a test.
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
@@ -104,7 +106,7 @@ def audit(
     with Table(_FORMS[spec.normal], sources) as table:
         _fill(table, tokens, _redactor(spec.accept), progress)
         table.close()
-        look = Look(table, use, base, pieces)
+        look = Look(table, use, base, pieces, asked)
         findings, outcome = _examine(look, spec.accept)
         if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
@@ -205,6 +207,7 @@ def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]
     table = look.table
     doubled, surplus = checks.exact_duplicates(table)
     leaked, leaking = checks.exact_leaks(table)
+    leaking = leaking | look.shared.rows(table, look.shared.exact)
     cut, unsupervised = checks.tokens(table)
     findings = [
         *checks.noted(table),
@@ -224,6 +227,7 @@ def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]
         *learned.meanings(table, look.same_meaning),
         *learned.shift(table),
     ]
+    findings = suites.joined(findings, table, look.shared)
     findings.sort(key=lambda f: _SEVERITIES.index(f.severity))
     reasons = {"exact_duplicate": surplus, "leak_exact": leaking, "unsupervised": unsupervised}
     reasons |= {code: accepting.DROPS[code](look) for code in accept if code in accepting.DROPS}

@@ -57,8 +57,12 @@ def _leak(findings: Sequence[Finding]) -> Gate:
     exact = next((f for f in findings if f.code == "leak_exact"), None)
     if exact:
         aside = exact.evidence["train_rows"]
+        held = "the test and the suites" if exact.evidence.get("suites") else "the test"
         return Gate(
-            name="leak", ok=True, message=f"{exact.count:,} test rows were in train; {aside:,} train rows set aside."
+            name="leak",
+            ok=True,
+            message=f"{said(exact.count, 'question')} of {held} {'was' if exact.count == 1 else 'were'} in train; "
+            f"{said(aside, 'train row')} set aside.",
         )
     return Gate(name="leak", ok=True, message="No test row's question is in train.")
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from tunewright.data import fluency, learned, near
+from tunewright.data import fluency, learned, near, suites
 from tunewright.data.table import Table
 from tunewright.licences import Stated
 
 
 class Look:
     """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence;
-    `pieces` counts the tokens of a text under the base's tokenizer."""
+    `pieces` counts the tokens of a text under the base's tokenizer; `asked` are what suites with files ask."""
 
     def __init__(
-        self, table: Table, use: str, base: Stated | None = None, pieces: Callable[[str], int] | None = None
+        self,
+        table: Table,
+        use: str,
+        base: Stated | None = None,
+        pieces: Callable[[str], int] | None = None,
+        asked: Sequence[suites.Asked] = (),
     ) -> None:
         self.table = table
         self.use = use
         self.base = base
         self.pieces = pieces
+        self.asked = asked
+
+    @cached_property
+    def shared(self) -> suites.Shared:
+        return suites.shared(self.table, self.asked)
 
     @cached_property
     def fluency(self) -> fluency.Fluency | None:

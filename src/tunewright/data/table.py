@@ -54,7 +54,7 @@ class Table:
 
     def __init__(self, form: Form, sources: list[Source]) -> None:
         self._repeated = lru_cache(maxsize=512)(form)
-        self._plain = form
+        self._plain = self.normal = form
         self.sources = sources
         self.answers: dict[str, int] = {}
         self.licenses: dict[str, int] = {}

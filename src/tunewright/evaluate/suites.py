@@ -43,7 +43,8 @@ def make_suite(
     exist.
     """
     if isinstance(source, Path):
-        return load_suite(source, spec, seed=seed, known=known)
+        suite = load_suite(source, spec, seed=seed, known=known)
+        return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
     examples = source
     if not examples:
         raise DataError(
