@@ -209,7 +209,8 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
 
 def validation_suite(project: Project) -> Suite:
     """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these."""
-    given = {"cases": _VALIDATION_CASES, "slices": (), "scorers": project.suite.scorers}
-    spec = project.recipe.suite.model_copy(update={**given, "source": "test", "primary": project.suite.primary})
+    scored = {"scorers": project.suite.scorers, "primary": project.suite.primary} if project.cases else {}
+    given = {"cases": _VALIDATION_CASES, "slices": (), "source": "test", **scored}
+    spec = project.recipe.suite.model_copy(update=given)
     seed = project.recipe.data.split.seed
     return make_suite(project.examples("validation"), spec, seed=seed, known=project.train_examples)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunewright import answering, beyond, judging, stages
+from tunewright import answering, beyond, hurdles, judging, stages
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
@@ -100,6 +100,10 @@ class Outcome:
         return self.evaluation.arms if self.evaluation else ()
 
     @property
+    def hurdle(self) -> Any:
+        return self.evaluation.hurdle if self.evaluation else None
+
+    @property
     def verdict(self) -> Any:
         tuned = any(a.name == "tuned" for a in self.arms)
         return self.evaluation.verdict if self.evaluation and tuned else None
@@ -164,7 +168,7 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
     with project.tell.stage("baseline") as found:
         names = [a for a in answering.arm_names(project) if a not in answering.TUNED]
         predictions = answering.answers(project, run, names, "baseline")
-        evaluation = stages.decided(project, predictions)
+        evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
@@ -178,8 +182,9 @@ def assisted(project: Project) -> bool:
 
 
 def train(project: Project, *, resume: bool = False, run: RunFolder | None = None) -> tuple[TrainResult | None, Any]:
-    """Tune; the result (None when a gate forbids it) and the gates."""
-    gates = with_strict(project, [*project.audit.gates, stages.suite_gate(project)])
+    """Tune; the result (None when a gate forbids it: faulty data, no suite, cheaper means) and the gates."""
+    first = [*project.audit.gates, stages.suite_gate(project), hurdles.before_training(project)]
+    gates = with_strict(project, first)
     if blocks(gates):
         project.ranks.told(None)
         return None, gates
@@ -199,7 +204,8 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
     run = run or project.folder.trained(name)
     with project.tell.stage("evaluate") as found:
         predictions = answering.answers(project, run, answering.arm_names(project), "evaluate")
-        more = beyond.gates(project, run)
+        evaluation = stages.decided(project, predictions)
+        more = (*beyond.gates(project, run), *hurdles.after_training(project, evaluation.arms))
         evaluation = stages.decided(project, predictions, more)
         judged = judging.gates(project, run, predictions, evaluation.verdict.against)
         if judged:
@@ -234,7 +240,10 @@ def run(project: Project, *, resume: bool = False) -> Outcome:
         return Outcome(None, None, checked.gates, checked.report, stages.paths(project, None))
     make_the_plan(project)
     folder = _unfinished(project) if resume else begin_run(project)
-    baseline(project, folder)
+    cheaper = baseline(project, folder)
+    if blocks(cheaper.gates):
+        project.ranks.told(None)
+        return cheaper
     train(project, resume=resume, run=folder)
     outcome = evaluate(project, run=folder)
     lora = project.recipe.train.method == "lora"

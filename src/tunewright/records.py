@@ -224,6 +224,24 @@ class SliceScore(Record):
     untuned: float
 
 
+class Hurdle(Record):
+    """What tuning must beat: the best untuned arm with its 95 % interval, all in score units.
+
+    `min_gain` is what the recipe asks for; `detectable` is about the smallest gain that the cases would show four times
+    in five; `left` is what is left to win at most; `enough` is the score with which any means would do, where stated.
+    """
+
+    arm: str
+    score: float
+    low: float
+    high: float
+    cases: int
+    min_gain: float
+    detectable: float
+    left: float
+    enough: float | None = None
+
+
 class LabelScore(Record):
     """How well one label is told from the others under an arm, and its F1 under the arm it is compared with."""
 
@@ -243,6 +261,7 @@ class Evaluation(Record):
     gates: tuple[Gate, ...]
     slices: tuple[SliceScore, ...] = ()
     labels: tuple[LabelScore, ...] = ()
+    hurdle: Hurdle | None = None
 
 
 @dataclass(frozen=True, slots=True)

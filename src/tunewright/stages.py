@@ -31,6 +31,7 @@ from tunewright.train import FitResult, Settings, fit
 from tunewright.workshop import Project, identity, tuned_model
 
 _PROBE_TOKENS = 32
+_PROBE_ROWS = 64
 
 
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
@@ -50,7 +51,7 @@ def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = (
 
 def suite_gate(project: Project) -> Gate:
     """Whether the suite can decide anything, asked before the long work rather than after it."""
-    cases, least = len(project.suite.cases), project.recipe.gates.suite_size
+    cases, least = project.cases, project.recipe.gates.suite_size
     return Gate(name="suite_size", ok=cases >= least, message=f"{cases} cases, at least {least} wanted.")
 
 
@@ -141,7 +142,10 @@ def _tell(project: Project, event: Mapping[str, Any], settings: Settings) -> Non
 
 
 def _probe(project: Project, run: RunFolder, fitted: FitResult) -> None:
-    prompts = pick_probes([project.render_prompt(c.messages, c.tools) for c in project.suite.cases])
+    # Without a suite, which somebody must have passed on the record, training rows have to do.
+    held = project.suite.cases if project.cases else ()
+    prompts = [project.render_prompt(c.messages, c.tools) for c in held]
+    prompts = pick_probes(prompts or [list(r.ids[: r.prompt_length]) for r in project.rendered("train")[:_PROBE_ROWS]])
     print_ = fingerprint(project.engine(fitted.model, "trained"), prompts, _PROBE_TOKENS)
     write_json(run.probes, print_.model_dump(mode="json"))
 

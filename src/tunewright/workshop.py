@@ -130,6 +130,12 @@ class Project:
         return self.examples("train")
 
     @cached_property
+    def cases(self) -> int:
+        """How many cases can decide; 0 where no row is held out and no file of cases is named."""
+        named = self.recipe.suite.source != "test"
+        return len(self.suite.cases) if named or self.audit.dataset.splits["test"] else 0
+
+    @cached_property
     def suite(self) -> Suite:
         """The cases that decide."""
         spec, seed = self.recipe.suite, self.recipe.data.split.seed
@@ -283,7 +289,7 @@ def _plan(project: Project) -> Plan:
         test=splits["test"],
         mean_tokens=sum(sizes) / len(sizes),
         longest=max(sizes),
-        suite_cases=len(project.suite.cases),
+        suite_cases=project.cases,
     )
     trainable = adapter_size(project.base.model, project.recipe.train.rank)
     model = ModelFacts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunewright.records import ArmScore, Gate, Verdict
+from tunewright.records import ArmScore, Gate, Hurdle, Verdict
 
 ARM_WORDS = {
     "base": "the base model",
@@ -17,11 +17,20 @@ ARM_WORDS = {
 }
 
 
-def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore]) -> Iterator[str]:
+def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hurdle | None = None) -> Iterator[str]:
     """The decision in a sentence, with its number, its interval and what it is measured against."""
     best = max((a for a in arms if a.name != "tuned"), key=lambda a: a.score, default=None)
     if verdict is None:
-        if best:
+        if hurdle is not None:
+            name = ARM_WORDS.get(hurdle.arm, hurdle.arm)
+            reached = f"{_scored(hurdle)} of {hurdle.cases:,} cases"
+            must = f"by {100 * hurdle.min_gain:g} points to pay" if hurdle.min_gain else "to pay"
+            yield f"{name[:1].upper()}{name[1:]} already reaches {reached}; tuning must beat that {must}."
+            yield (
+                f"    So many cases show a gain of about {100 * hurdle.detectable:.1f} points four times in five; "
+                f"at most {100 * hurdle.left:.1f} are left to win."
+            )
+        elif best:
             yield f"Nothing tuned yet. Tuning must beat {ARM_WORDS[best.name]}: {_scored(best)}, {best.cases} cases."
         return
     tuned = next(a for a in arms if a.name == "tuned")
@@ -57,5 +66,5 @@ def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, s
             yield f"  ✓ {gate.name}: {gate.message}", "green"
 
 
-def _scored(arm: ArmScore) -> str:
+def _scored(arm: ArmScore | Hurdle) -> str:
     return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"

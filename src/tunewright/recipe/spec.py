@@ -173,6 +173,9 @@ class GateSpec(Spec):
     bad_rows: float = Field(0.05, ge=0, le=1, description="Largest share of faulty rows.")
     suite_size: int = Field(30, ge=1, description="Fewest cases that may decide.")
     min_gain: float = Field(0.0, ge=0, le=1, description="Least gain over the best untuned arm.")
+    enough: float | None = Field(
+        None, gt=0, le=1, description="Score that is good enough: a cheaper arm that surely has it ends the journey."
+    )
     worst_slice: float | None = Field(None, ge=0, le=1, description="Least score of any slice.")
     forgetting: float | None = Field(None, ge=0, description="Largest relative rise of perplexity on general text.")
     abilities: float | None = Field(None, ge=0, le=1, description="Largest fall of a score in `trials.abilities`.")

@@ -48,6 +48,7 @@ def evidence_of(
         gates=evaluation.gates,
         slices=evaluation.slices,
         classes=evaluation.labels,
+        hurdle=None if tuned else evaluation.hurdle,
         cases=tuple(_cases(suite, predictions, evaluation.verdict.against)) if tuned else (),
         training=_training(events, int(resolved["effective_batch_size"])) if tuned else None,
         **_beyond(trials or {}),

@@ -48,6 +48,7 @@ GATES = {
     "suite_size": "Enough cases",
     "min_gain": "Better than untuned",
     "worst_slice": "Worst slice",
+    "enough": "Good enough",
     "forgetting": "General ability",
     "abilities": "General abilities kept",
     "judge": "A judge prefers it",
@@ -235,6 +236,8 @@ def _without_verdict(evidence: Evidence) -> Headline:
         return Headline(
             "No verdict.", f"The tuned model gets {percent(best.score)} {right}, compared with nothing.", "warn"
         )
+    if any(gate.name == "cheaper_means" for gate in refusals(evidence.gates)):
+        return Headline("Do not tune.", f"Untuned, {percent(best.score)} {right} are reached already.", "good")
     if not best.score:
         return Headline("Untuned.", f"Nothing gets any {right}.", "plain")
     return Headline("Untuned.", f"Nothing gets past {percent(best.score)} {right}.", "plain")

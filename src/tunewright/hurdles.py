@@ -1,0 +1,121 @@
+"""What tuning must beat: the best untuned arm, how far it must be passed, and whether it is good enough already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tunewright.project import outcome_of
+from tunewright.records import ArmScore, Evaluation, Gate, Hurdle, RunRecord
+from tunewright.statistics import detectable
+from tunewright.store import read_json
+from tunewright.workshop import Project
+
+TUNED = ("tuned", "tuned_rag")
+WORDS = {
+    "base": "the bare base",
+    "prompted": "a prompt",
+    "few_shot": "few-shot",
+    "rag": "retrieval",
+    "classifier": "TF-IDF + logistic regression",
+}
+
+
+def with_hurdle(project: Project, evaluation: Evaluation) -> Evaluation:
+    """The untuned arms' evaluation with what tuning must beat, and the gate on whether it should be tried (A7)."""
+    best = _best(evaluation.arms)
+    if best is None:
+        return evaluation
+    limits = project.recipe.gates
+    hurdle = Hurdle(
+        arm=best.name,
+        score=best.score,
+        low=best.low,
+        high=best.high,
+        cases=best.cases,
+        min_gain=limits.min_gain,
+        detectable=_smallest(best),
+        left=1 - best.score,
+        enough=limits.enough,
+    )
+    gate = means_gate(best, hurdle)
+    return evaluation.model_copy(update={"hurdle": hurdle, "gates": (*evaluation.gates, gate)})
+
+
+def means_gate(best: ArmScore, hurdle: Hurdle) -> Gate:
+    """Is there something left that tuning could win? No where a cheaper arm is good enough or leaves too little."""
+    name = WORDS.get(best.name, best.name)
+    reached = f"{name} already reaches {_scored(best)}"
+    if hurdle.enough is not None and best.low >= hurdle.enough:
+        return _gate(False, f"{reached}, and {100 * hurdle.enough:g} % is enough.")
+    if hurdle.min_gain and best.low > 1 - hurdle.min_gain:
+        return _gate(False, f"{reached}: no gain of {100 * hurdle.min_gain:g} points is left to win.")
+    if hurdle.enough is not None and best.score >= hurdle.enough:
+        return _gate(None, f"{reached}; {100 * hurdle.enough:g} % is enough, and it may be there.")
+    if best.score >= 1:
+        return _gate(None, f"{reached}: on these cases nothing is left to win.")
+    return _gate(True, f"{reached}; {pays(hurdle)}.")
+
+
+def pays(hurdle: Hurdle) -> str:
+    """How far tuning must pass the best untuned arm."""
+    if hurdle.min_gain:
+        return f"tuning must beat that by {100 * hurdle.min_gain:g} points to pay"
+    return f"tuning must beat that by about {100 * hurdle.detectable:.1f} points for {hurdle.cases:,} cases to show it"
+
+
+def before_training(project: Project) -> Gate:
+    """The gate as the newest baseline of this data, base and suite decided it; cannot tell where none was measured."""
+    for run in reversed(project.folder.all_runs()):
+        outcome = outcome_of(run)
+        record = RunRecord.model_validate(read_json(run.record))
+        same = (record.dataset, record.base_sha256, record.renderer, record.recipe.get("suite")) == (
+            project.audit.dataset.id,
+            project.base.sha256,
+            project.renderer.fingerprint,
+            project.given.get("suite"),
+        )
+        if outcome is None or not same:
+            continue
+        evaluation = Evaluation.model_validate(outcome)
+        untuned = evaluation.model_copy(update={"gates": ()})
+        if _best(untuned.arms) is not None:
+            return with_hurdle(project, untuned).gates[0]
+    return _gate(None, "nothing cheaper was measured on these cases. Measure it first: tunewright baseline")
+
+
+def after_training(project: Project, arms: Sequence[ArmScore]) -> list[Gate]:
+    """Where the recipe says what is enough: does the tuned arm reach it, and did a cheaper one reach it too?"""
+    enough, best = project.recipe.gates.enough, _best(arms)
+    tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
+    if enough is None or tuned is None:
+        return []
+    ok = True if tuned.score >= enough else None if tuned.high >= enough else False
+    found = [Gate(name="enough", ok=ok, message=f"tuned {_scored(tuned)}; {100 * enough:g} % wanted.")]
+    if best is not None and best.low >= enough:
+        name = WORDS.get(best.name, best.name)
+        found.append(_gate(False, f"{name} reaches {_scored(best)} untuned, and {100 * enough:g} % is enough."))
+    return found
+
+
+def _best(arms: Sequence[ArmScore]) -> ArmScore | None:
+    return max((a for a in arms if a.name not in TUNED and a.cases), key=lambda a: a.score, default=None)
+
+
+def _smallest(best: ArmScore) -> float:
+    """About the smallest gain over this arm that so many cases find four times in five.
+
+    How the differences will spread is not known before tuning: it is taken to be as the arm's own scores do, which is
+    so where two arms correlate by one half. Two cases of either kind are added, for scores that do not spread at all.
+    """
+    share = (best.score * best.cases + 2) / (best.cases + 4)
+    width = (best.high - best.low) / 2 / 1.96 * math.sqrt(best.cases)
+    return detectable(best.cases, min(math.sqrt(share * (1 - share)), max(width, 0.05)))
+
+
+def _gate(ok: bool | None, message: str) -> Gate:
+    return Gate(name="cheaper_means", ok=ok, message=message[:1].upper() + message[1:])
+
+
+def _scored(arm: ArmScore) -> str:
+    return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"
