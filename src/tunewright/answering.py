@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright import models, outside
-from tunewright.engine import Embedder, Engine
+from tunewright import outside
+from tunewright.engine import Engine
 from tunewright.errors import RecipeError, RenderError
 from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
 from tunewright.records import Example, Message, Prediction, Suite
 from tunewright.store import write_json
-from tunewright.workshop import Project, message_of
+from tunewright.workshop import Project, embedder, message_of
 
 _VALIDATION_CASES = 64
 
@@ -161,14 +161,6 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
 
 def _none(messages: Any, tools: Any) -> int:
     return 0
-
-
-def embedder(project: Project, name: str) -> Embedder:
-    """What makes vectors of texts: the base's pooled states for `base`, else the embedding model of that name."""
-    if name == "base":
-        return Embedder(project.base.model, project.base.tokenizer, identity=project.base_engine.identity)
-    model, tokenizer, first = models.load_encoder(name, root=project.folder.root, device=project.device)
-    return Embedder(model, tokenizer, identity=name, first=first)
 
 
 def _library(project: Project, run: RunFolder) -> Library:

@@ -21,7 +21,7 @@ from tunewright import models
 from tunewright.asked import asked_of
 from tunewright.data import Audit, audit, fix, load
 from tunewright.data import versions as dataset_versions
-from tunewright.engine import Sampling, TorchEngine
+from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
 from tunewright.licences import Stated
@@ -247,6 +247,14 @@ def message_of(turn: Mapping[str, Any]) -> Message:
     return Message(str(turn["role"]), str(turn.get("content") or ""), calls)
 
 
+def embedder(project: Project, name: str) -> Embedder:
+    """What makes vectors of texts: the base's pooled states for `base`, else the embedding model of that name."""
+    if name == "base":
+        return Embedder(project.base.model, project.base.tokenizer, identity=project.base_engine.identity)
+    model, tokenizer, first = models.load_encoder(name, root=project.folder.root, device=project.device)
+    return Embedder(model, tokenizer, identity=name, first=first)
+
+
 def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
     """What `make` makes with the options of an audit, tokens counted by the project's renderer."""
     refused: list[RenderError] = []
@@ -269,6 +277,9 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 "allow": project.allow,
                 "use": project.recipe.use,
                 "base": project.licence if project.count_tokens else None,
+                "embed": embedder(project, project.recipe.data.embedding)
+                if project.recipe.data.embedding != "words"
+                else None,
                 "asked": asked_of(project.recipe, project.folder.root),
                 "progress": lambda _name, done, total: project.progress("data", done, total, "rows read"),
             }

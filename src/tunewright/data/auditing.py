@@ -89,6 +89,7 @@ def audit(
     use: str = "commercial",
     base: Stated | None = None,
     asked: Sequence[Asked] = (),
+    embed: learned.Embed | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
@@ -98,6 +99,7 @@ def audit(
     counts a plain text's, to tell whether the tokenizer knows the language. `allow` passes gates by name, with a
     reason. `use` ("commercial", "research") is what licences must permit, `base` what is said of the base's licence.
     `asked` are questions of suites with files of their own: what trains is held apart from them as from a test.
+    `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell.
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
@@ -106,8 +108,8 @@ def audit(
     with Table(_FORMS[spec.normal], sources) as table:
         _fill(table, tokens, _redactor(spec.accept), progress)
         table.close()
-        look = Look(table, use, base, pieces, asked)
-        findings, outcome = _examine(look, spec.accept)
+        look = Look(table, use, base, pieces, asked, embed)
+        findings, outcome = _examine(look, spec)
         if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
                 "no row is left to train on.",
@@ -202,9 +204,9 @@ def _fill(table: Table, tokens: Count | None, redact: Callable[[str], str] | Non
         progress("read", len(table), len(table))
 
 
-def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]:
+def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
     """All findings, and what becomes of the rows: each is set aside once, for the first reason that holds."""
-    table = look.table
+    table, accept = look.table, spec.accept
     doubled, surplus = checks.exact_duplicates(table)
     leaked, leaking = checks.exact_leaks(table)
     leaking = leaking | look.shared.rows(table, look.shared.exact)
@@ -224,7 +226,7 @@ def _examine(look: Look, accept: Sequence[str]) -> tuple[list[Finding], Outcome]
         *permits.licences(table, look.use, look.base),
         *learned.suspects(table, look.doubtful),
         *learned.mispaired(table, look.swapped),
-        *learned.meanings(table, look.same_meaning),
+        *learned.meanings(table, look.same_meaning, spec.embedding if look.embed else "words"),
         *learned.shift(table),
     ]
     findings = suites.joined(findings, table, look.shared)

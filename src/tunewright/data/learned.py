@@ -7,9 +7,11 @@ Learning" (2021): judged by models that did not see them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import roc_auc_score
@@ -21,12 +23,14 @@ from tunewright.data.table import Table
 from tunewright.records import Finding
 from tunewright.text import numbers
 
+Embed = Callable[[Sequence[str]], np.ndarray]
 MOST = 12_000
 _SHIFT_ROWS = 2_000
 _SHIFT = 0.75
 _SURE = 0.6
 _UNLIKELY = 0.05
 _SAME = 0.92
+_ALIKE = 0.85
 _BLOCK = 500
 _MEANINGS = 6_000
 
@@ -143,8 +147,8 @@ def swapped(table: Table, names: tuple[str, ...]) -> tuple[list[int], list[int]]
     return found, fits
 
 
-def meanings(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
-    """`semantic_duplicate`: rows that ask the same in other words or another order, as far as words tell."""
+def meanings(table: Table, pairs: np.ndarray, told_by: str = "words") -> Iterator[Finding]:
+    """`semantic_duplicate`: rows that ask the same in other words or another order, as far as `told_by` can tell."""
     if not len(pairs):
         return
     rows = np.unique(pairs)
@@ -155,6 +159,7 @@ def meanings(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
         rows=table.names(rows),
         evidence={
             "pairs": len(pairs),
+            "told_by": told_by,
             "looked_at": int(min(_MEANINGS, table.train.sum())),
             "examples": [[snippet(table, int(i)) for i in pair] for pair in pairs[:EXAMPLES]],
         },
@@ -163,28 +168,41 @@ def meanings(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
     )
 
 
-def same_meaning(table: Table, near: Near) -> np.ndarray:
-    """Pairs of train rows (n × 2) with TF-IDF cosine of at least 0.92, equal numbers and equal answers, not near."""
+def same_meaning(table: Table, near: Near, embed: Embed | None = None) -> np.ndarray:
+    """Pairs of train rows (n × 2) that are much alike, with equal numbers and equal answers, and not near.
+
+    Much alike: a cosine of at least 0.92 between TF-IDF vectors, or of 0.85 between what `embed` makes of the
+    questions, their mean taken off (the vectors of a language model all point nearly the same way, Ethayarajh 2019).
+    """
     index = drawn(table, table.train, _MEANINGS)
     none = np.zeros((0, 2), np.int64)
     if len(index) < 2:
         return none
     forms = [table.form(int(i))[0] for i in index]
     try:
-        x = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(forms)
+        x = _vectors(forms, embed)
     except ValueError:
         return none
     known = {(int(a), int(b)) for a, b in near.pairs}
     found: list[tuple[int, int]] = []
     for start in range(0, len(index), _BLOCK):
-        likeness = (x[start : start + _BLOCK] @ x.T).tocoo()
-        close = (likeness.data >= _SAME) & (likeness.row + start < likeness.col)
+        likeness = coo_array(x[start : start + _BLOCK] @ x.T)
+        close = (likeness.data >= (_ALIKE if embed else _SAME)) & (likeness.row + start < likeness.col)
         for i, j in zip(likeness.row[close] + start, likeness.col[close], strict=True):
             a, b = int(index[i]), int(index[j])
             same = table.c["output"][a] == table.c["output"][b] and numbers(forms[i]) == numbers(forms[j])
             if same and (a, b) not in known:
                 found.append((a, b))
     return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _vectors(forms: list[str], embed: Embed | None) -> Any:
+    """A vector of length 1 (or 0) per text. Raises `ValueError` when there are no words."""
+    if embed is None:
+        return TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(forms)
+    made = embed(forms)
+    made = made - made.mean(axis=0)
+    return made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
 
 
 def shift(table: Table) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from tunewright.licences import Stated
 
 class Look:
     """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence;
-    `pieces` counts the tokens of a text under the base's tokenizer; `asked` are what suites with files ask."""
+    `pieces` counts the tokens of a text under the base's tokenizer; `asked` are what suites with files ask, `embed`
+    makes vectors of texts."""
 
     def __init__(
         self,
@@ -23,12 +24,14 @@ class Look:
         base: Stated | None = None,
         pieces: Callable[[str], int] | None = None,
         asked: Sequence[suites.Asked] = (),
+        embed: learned.Embed | None = None,
     ) -> None:
         self.table = table
         self.use = use
         self.base = base
         self.pieces = pieces
         self.asked = asked
+        self.embed = embed
 
     @cached_property
     def shared(self) -> suites.Shared:
@@ -56,4 +59,4 @@ class Look:
 
     @cached_property
     def same_meaning(self) -> np.ndarray:
-        return learned.same_meaning(self.table, self.near)
+        return learned.same_meaning(self.table, self.near, self.embed)

@@ -94,6 +94,9 @@ class DataSpec(Spec):
     output: str | None = Field(None, description="Column with the answer, when it is not recognised.")
     system: str | None = Field(None, description="System prompt put before every row.")
     normal: Literal["text", "strict"] = Field("text", description="Normal form for comparing rows.")
+    embedding: str = Field(
+        "words", description="How sameness of meaning is told: `words` (TF-IDF), `base`, or a model's path or id."
+    )
     split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="How rows are divided.")
     rehearsal: RehearsalSpec | None = Field(None, description="General rows mixed in against forgetting.")
     accept: tuple[str, ...] = Field((), description="Findings whose fix is accepted: rows go, or are redacted.")
