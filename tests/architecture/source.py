@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tunewright"
-ROOMS = ("data", "plan", "train", "evaluate", "export", "trials", "exchange", "probing", "review")
+ROOMS = ("data", "plan", "train", "evaluate", "export", "trials", "exchange", "probing", "review", "synthesis")
 UPPER = ("sample", "parity", "engine", "layout", "models", "render")
 LOWER = ("report", "statistics", "text", "store", "recipe")
 DOORS = ("cli",)

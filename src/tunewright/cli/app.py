@@ -10,6 +10,8 @@ import typer
 from tunewright.cli.data import data_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
+from tunewright.cli.synthesis import review_app as drafts_app
+from tunewright.cli.synthesis import synthesise
 
 app = typer.Typer(
     help="From examples of a behaviour to a model that provably has it – or proof that tuning is not worth it.",
@@ -261,6 +263,8 @@ app.add_typer(data_app, name="data")
 app.add_typer(review_app, name="review")
 app.add_typer(exchange_app, name="exchange")
 app.command()(trials)
+data_app.command("synthesise")(synthesise)
+data_app.add_typer(drafts_app, name="review")
 
 
 @data_app.command("show")

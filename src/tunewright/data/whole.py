@@ -71,7 +71,8 @@ def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
             count=rows,
             evidence={"rows": rows, "advised": FEW_ROWS},
             message=f"only {said(rows, 'row')} to learn from and to judge by.",
-            remedy="Write more examples, a hundred at least; until then a few-shot prompt is the better tool.",
+            remedy="Write more examples, a hundred at least, or have them drafted: tunewright data synthesise. "
+            "Until then a few-shot prompt is the better tool.",
         )
     if not names:
         return
@@ -80,7 +81,11 @@ def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
     thin = {text: n for text, n in sorted(taught.items(), key=lambda kv: kv[1]) if n < FEW_PER_LABEL}
     if thin and rows >= FEW_ROWS:
         yield _label_finding(
-            "too_few", table, thin, f"have fewer than {FEW_PER_LABEL} examples", "Add examples of these."
+            "too_few",
+            table,
+            thin,
+            f"have fewer than {FEW_PER_LABEL} examples",
+            "Add examples of these, or have them drafted: tunewright data synthesise --kind augment",
         )
     middle = float(np.median(list(taught.values()))) if taught else 0.0
     largest = max(taught.values(), default=0)
@@ -93,7 +98,8 @@ def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
             count=sum(n for n in taught.values() if n > 2 * middle) or largest,
             evidence={"labels": common, "median": middle, "least": min(taught.values())},
             message=f"the commonest label has {largest:,} rows, the rarest {min(taught.values()):,}.",
-            remedy="Cap the common labels with: tunewright data fix --accept imbalance, or collect more of the rare.",
+            remedy="Cap the common labels with: tunewright data fix --accept imbalance, or collect more of the rare, "
+            "or have them drafted: tunewright data synthesise --kind augment",
         )
     untaught = {t: int((table.c["answer"][table.test] == i).sum()) for t, i in table.answers.items() if not counts[t]}
     untaught = {t: n for t, n in untaught.items() if n}

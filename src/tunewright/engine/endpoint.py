@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
 import time
@@ -83,16 +84,27 @@ class Endpoint:
         sampling: Sampling,
         progress: Callable[[int], None] | None = None,
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        arrived: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         """Answer each conversation, in order. `progress` is told of each that is done.
+
+        `arrived` is given every reply, with its place, the moment it is there and in the thread that asked: what was
+        paid for can be kept even when another request fails.
 
         Raises `EndpointError` when the server refuses a request or does not answer after all tries.
         """
         bodies = [self._body(messages, sampling, tools[i] if tools else ()) for i, messages in enumerate(conversations)]
         replies: list[Reply] = []
+
+        def ask(place: int) -> Reply:
+            reply = self._ask(bodies[place])
+            if arrived is not None:
+                arrived(place, reply)
+            return reply
+
         with ThreadPoolExecutor(self._concurrency) as pool:
             try:
-                for reply in pool.map(self._ask, bodies):
+                for reply in pool.map(ask, range(len(bodies))):
                     replies.append(reply)
                     if progress is not None:
                         progress(1)
@@ -133,7 +145,7 @@ class Endpoint:
                 if error.code not in PASSING or attempt == self._retries:
                     raise self._refused(error) from None
                 self._pause(_wait(attempt, error.headers.get("Retry-After")))
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
                 if attempt == self._retries:
                     reason = getattr(error, "reason", error)
                     remedy = "Is the server running, and the URL right?"
@@ -149,7 +161,11 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
         with self._opener.open(request, timeout=self._timeout) as response:
-            return json.loads(response.read())
+            said = response.read()
+        try:
+            return json.loads(said)
+        except ValueError:
+            return said[:200].decode("utf-8", "replace")
 
     def _refused(self, error: urllib.error.HTTPError) -> EndpointError:
         said = error.read(2000).decode("utf-8", "replace")

@@ -236,14 +236,30 @@ class RagArm(Spec):
     rag: RagSpec = Field(description="Where the arm looks things up.")
 
 
-class ExternalSpec(Spec):
-    """A model behind an OpenAI-compatible server, as a rival."""
+class ServerSpec(Spec):
+    """A model behind an OpenAI-compatible server."""
 
     url: str = Field(description="The server's address up to and including `/v1`.")
     model: str = Field(description="The model's name there.")
     key_env: str | None = Field(None, description="Environment variable that holds the key.")
     region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
     prices: tuple[float, float] | None = Field(None, description="Per million prompt and completion tokens.")
+
+
+class ExternalSpec(ServerSpec):
+    """A model behind an OpenAI-compatible server, as a rival."""
+
+
+class TeacherSpec(ServerSpec):
+    """A model behind an OpenAI-compatible server that drafts rows; nothing trains on them before a person's review."""
+
+    temperature: float = Field(0.8, ge=0, le=2, description="How freely it words; 0 repeats itself.")
+    examples: int = Field(6, ge=1, le=50, description="Training rows it is shown when it invents rows.")
+    license: str | None = Field(
+        None,
+        validation_alias=AliasChoices("license", "licence"),
+        description="What its terms make of its words (SPDX id or name); holds beside the licences of the rows shown.",
+    )
 
 
 class ExternalArm(Spec):
@@ -311,6 +327,7 @@ class Recipe(Spec):
     suite: SuiteSpec = Field(default_factory=lambda: SuiteSpec(), description="The cases that decide.")
     arms: tuple[Arm, ...] | Auto = Field("auto", description="What is compared on the suite.")
     judge: JudgeSpec | None = Field(None, description="A model as judge; it decides nothing until calibrated.")
+    teacher: TeacherSpec | None = Field(None, description="A model that drafts rows, where there are too few.")
     train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
     trials: TrialsSpec = Field(default_factory=lambda: TrialsSpec(), description="What is tried beyond the suite.")
     gates: GateSpec = Field(default_factory=lambda: GateSpec(), description="What must hold.")
