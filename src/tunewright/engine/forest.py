@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from transformers import AttentionInterface
+
+from tunewright.engine.packed import seconds
 
 NAME = "tunewright_prefixes"
 # Scores held at once where no kernel keeps them off memory: a gigabyte of fp32.
@@ -43,7 +46,8 @@ def _attend(
     mask: torch.Tensor | None = None,
     causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention (batch, heads, tokens, size) with the log-sum-exp of its scores (batch, heads, tokens)."""
+    """Attention (batch, heads, tokens, size), of keys with as many or fewer heads, with the log-sum-exp of its scores
+    (batch, heads, tokens)."""
     if query.device.type == "cpu":
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=mask, scale=scale
@@ -61,6 +65,9 @@ def _attend_plainly(
     causal: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Like `_attend`, written out for devices without a kernel that also gives the log-sum-exp; block by block."""
+    group = query.shape[1] // key.shape[1]
+    if group > 1:
+        key, value = (x.repeat_interleave(group, dim=1) for x in (key, value))
     rows, heads, tokens, _ = query.shape
     block = max(1, MOST_SCORES // (rows * heads * key.shape[2]))
     outs, lses = [], []
@@ -88,13 +95,19 @@ def _attend_step(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Like `_attend` for one token a row: `query` (rows, key heads, group, size), `keys` with room beyond `seen`.
 
-    The keys stand on the left of the product, as they lie in memory: a few queries against many keys take the kernel
-    twice as long. The log-sum-exp is computed where it will be `merged` with others; else it is empty.
+    Written as plain products: a few queries against many keys take the kernel two to four times as long. The
+    log-sum-exp is computed where it will be `merged` with others; else it is empty.
     """
     rows, heads, group, size = query.shape
     key, value = (x.view(rows * heads, -1, size)[:, :seen] for x in (keys, values))
-    scores = torch.bmm(key, query.reshape(rows * heads, group, size).transpose(1, 2))
-    scores = scores.transpose(1, 2).reshape(rows, heads, group, seen).float() * scale
+    query = query.reshape(rows * heads, group, size)
+    if _keys_left(query.dtype, group, size, torch.get_num_threads()):
+        scores = torch.bmm(key, query.transpose(1, 2)).transpose(1, 2)
+    else:
+        scores = torch.bmm(query, key.transpose(1, 2))
+    scores = scores.reshape(rows, heads, group, seen).float()
+    if scale != 1.0:
+        scores *= scale
     if mask is not None:
         scores += mask
     lse = scores.logsumexp(dim=-1) if merged else scores.new_zeros(rows, heads, group)
@@ -102,12 +115,22 @@ def _attend_step(
     return torch.bmm(shares, value).view(rows, heads, group, size), lse
 
 
+@cache
+def _keys_left(dtype: torch.dtype, group: int, size: int, threads: int) -> bool:
+    """Whether keys × queries is faster than queries × keys: some processors take twice as long for one, some for the
+    other. Timed once per process: engines that are compared must compute alike to the last bit."""
+    key, query = torch.ones(64, 96, size, dtype=dtype), torch.ones(64, group, size, dtype=dtype)
+    left = seconds(lambda: torch.bmm(key, query.transpose(1, 2)).transpose(1, 2).contiguous())
+    return left < seconds(lambda: torch.bmm(query, key.transpose(1, 2)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Rows of like length, padded to `width` for their first attention: where their tokens come from in the flat pass
+    """`rows` of like length, padded to `width` for their first attention: where their tokens come from in the flat pass
     (`unflat`, with padding), which of those are `real`, and where these go back to (`flat`)."""
 
     width: int
+    rows: torch.Tensor
     unflat: torch.Tensor
     real: torch.Tensor
     flat: torch.Tensor
@@ -119,7 +142,7 @@ class _Alike:
         columns = torch.arange(width)[None, :]
         real = (columns < own).flatten()
         places = (torch.tensor([starts[row] for row in rows])[:, None] + columns).flatten()
-        parts = (places.where(real, 0), real.nonzero().flatten(), places[real])
+        parts = (torch.tensor(rows), places.where(real, 0), real.nonzero().flatten(), places[real])
         return cls(width, *(part.to(device) for part in parts))
 
 
@@ -155,17 +178,11 @@ class Forest:
         self.starts = [0]
         for length in lengths:
             self.starts.append(self.starts[-1] + length)
-        self.ragged = min(lengths) != self.width
-        if self.ragged:
-            own = torch.tensor(lengths, device=device)[:, None]
-            columns = torch.arange(self.width, device=device)[None, :]
-            real = columns < own
-            starts = torch.tensor(self.starts[:-1], device=device)[:, None]
-            self.unflat = torch.where(real, starts + columns, 0).flatten()
-            self.alike = [_Alike.of(rows, self.starts, lengths, device) for rows in _by_length(lengths)]
-            if room:
-                self.mask = torch.zeros(self.rows, 1, 1, self.capacity, device=device)
-                self.mask[:, 0, 0, : self.width].masked_fill_(~real, float("-inf"))
+        self.alike = [_Alike.of(rows, self.starts, lengths, device) for rows in _by_length(lengths)]
+        if room and min(lengths) != self.width:
+            padding = torch.arange(self.width, device=device)[None, :] >= torch.tensor(lengths, device=device)[:, None]
+            self.mask = torch.zeros(self.rows, 1, 1, self.capacity, device=device)
+            self.mask[:, 0, 0, : self.width].masked_fill_(padding, float("-inf"))
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
@@ -179,43 +196,26 @@ class Forest:
     def _first(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if layer == len(self.keys):
-            self.keys.append(self._buffer(self._by_row(key)))
-            self.values.append(self._buffer(self._by_row(value)))
-        groups = query.shape[0] // key.shape[0]
-        if groups > 1:
-            key, value = (x.repeat_interleave(groups, dim=0) for x in (key, value))
-        if not self.ragged:
-            rows = [self._by_row(x) for x in (query, key, value)]
-            out, lse = _attend(rows[0], rows[1], rows[2], scale, causal=True)
-            return out.transpose(0, 1).flatten(1, 2), lse.transpose(0, 1).flatten(1, 2)
+        """Rows of like length are padded together. Everything is taken token by token, as it came out of the layer
+        before: gathering from (heads, tokens, size) would first lay all of it out anew, once per group of rows."""
         heads, tokens, size = query.shape
-        out, lse = query.new_empty(heads, tokens, size), query.new_empty(heads, tokens, dtype=torch.float32)
+        each = torch.cat([x.transpose(0, 1) for x in (query, key, value)], dim=1)
+        if layer == len(self.keys):
+            room = (self.rows, key.shape[0], self.capacity, size)
+            # Zeros, as padding is multiplied by a share of 0.
+            self.keys.append(key.new_zeros(room))
+            self.values.append(value.new_zeros(room))
+        out, lse = query.new_empty(tokens, heads, size), query.new_empty(tokens, heads, dtype=torch.float32)
+        parts = [heads, key.shape[0], value.shape[0]]
         for alike in self.alike:
-            rows = [
-                x.index_select(1, alike.unflat).view(heads, -1, alike.width, size).transpose(0, 1)
-                for x in (query, key, value)
-            ]
-            found, theirs = _attend(rows[0], rows[1], rows[2], scale, causal=True)
-            for target, given in ((out, found), (lse, theirs)):
-                given = given.transpose(0, 1).flatten(1, 2).index_select(1, alike.real)
-                target.index_copy_(1, alike.flat, given.to(target.dtype))
-        return out, lse
-
-    def _by_row(self, flat: torch.Tensor) -> torch.Tensor:
-        """(heads, tokens, size) → (rows, heads, width, size); what pads a short row is never attended to."""
-        heads, _, size = flat.shape
-        if self.ragged:
-            flat = flat.index_select(1, self.unflat)
-        return flat.reshape(heads, self.rows, self.width, size).transpose(0, 1)
-
-    def _buffer(self, states: torch.Tensor) -> torch.Tensor:
-        if self.capacity == self.width:
-            return states.contiguous()
-        rows, heads, width, size = states.shape
-        buffer = states.new_empty(rows, heads, self.capacity, size)
-        buffer[:, :, :width] = states
-        return buffer
+            rows = each.index_select(0, alike.unflat).view(-1, alike.width, *each.shape[1:]).transpose(1, 2)
+            q, k, v = rows.split(parts, dim=1)
+            for buffer, given in ((self.keys[layer], k), (self.values[layer], v)):
+                buffer[:, :, : alike.width].index_copy_(0, alike.rows, given)
+            for target, given in zip((out, lse), _attend(q, k, v, scale, causal=True), strict=True):
+                given = given.transpose(1, 2).flatten(0, 1).index_select(0, alike.real)
+                target.index_copy_(0, alike.flat, given.to(target.dtype))
+        return out.transpose(0, 1), lse.transpose(0, 1)
 
     def _next(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float

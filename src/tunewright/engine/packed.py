@@ -25,11 +25,11 @@ WORTH = 1.15
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def _reorder(weight: torch.Tensor) -> torch.Tensor:
+def reorder(weight: torch.Tensor) -> torch.Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)  # type: ignore[no-any-return]
 
 
-def _product(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def product(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
@@ -50,15 +50,15 @@ def _pays(outputs: int, inputs: int, dtype: torch.dtype, threads: int) -> bool:
     """Timed once per process: engines that are compared with each other must compute alike to the last bit."""
     weight, x = torch.ones(outputs, inputs, dtype=dtype), torch.ones(ROWS, inputs, dtype=dtype)
     try:
-        packed = _reorder(weight)
-        theirs = _seconds(lambda: functional.linear(x, weight))
-        ours = _seconds(lambda: _product(x, packed, None))
+        packed = reorder(weight)
+        theirs = seconds(lambda: functional.linear(x, weight))
+        ours = seconds(lambda: product(x, packed, None))
     except RuntimeError:
         return False
     return theirs > WORTH * ours
 
 
-def _seconds(run: Callable[[], Any]) -> float:
+def seconds(run: Callable[[], Any]) -> float:
     """The least of a few timings: other work on the machine only ever adds."""
     best = float("inf")
     for _ in range(8):
@@ -73,7 +73,7 @@ def _plain(module: nn.Module) -> bool:
     return type(module) is nn.Linear and weight.dtype in DTYPES and weight.device.type == "cpu"  # type: ignore[union-attr]
 
 
-def _foldable(module: nn.Module) -> bool:
+def foldable(module: nn.Module) -> bool:
     """A plain LoRA layer whose product is simply added: no DoRA, no bias, nothing merged yet, no other variant."""
     return (
         isinstance(module, LoraLinear)
@@ -87,6 +87,23 @@ def _foldable(module: nn.Module) -> bool:
     )
 
 
+def bias_of(module: Any) -> torch.Tensor | None:
+    """The bias of a linear layer, with or without an adapter."""
+    return (module.get_base_layer() if isinstance(module, LoraLinear) else module).bias  # type: ignore[no-any-return]
+
+
+def effective(module: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight and bias of a plain or `foldable` layer, LoRA's product added."""
+    if not isinstance(module, LoraLinear):
+        return module.weight, module.bias
+    base = module.get_base_layer()
+    weight = base.weight
+    for name in module.active_adapters:
+        if name in module.lora_A:
+            weight = weight + module.get_delta_weight(name)
+    return weight, base.bias
+
+
 @contextlib.contextmanager
 def packed(model: Any) -> Iterator[None]:
     """Let the model's linear layers work on reordered copies until the block ends.
@@ -97,14 +114,9 @@ def packed(model: Any) -> Iterator[None]:
     inner: set[int] = set()
     try:
         for module in model.modules():
-            if _foldable(module):
-                base = module.get_base_layer()
+            if foldable(module):
                 inner.update(id(part) for part in module.modules())
-                weight = base.weight
-                for name in module.active_adapters:
-                    if name in module.lora_A:
-                        weight = weight + module.get_delta_weight(name)
-                _install(module, weight, base.bias)
+                _install(module, *effective(module))
                 changed.append(module)
             elif _plain(module) and id(module) not in inner:
                 _install(module, module.weight, module.bias)
@@ -116,9 +128,9 @@ def packed(model: Any) -> Iterator[None]:
 
 
 def _install(module: nn.Module, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
-    copy = _reorder(weight)
+    copy = reorder(weight)
 
     def forward(x: torch.Tensor, *unused: Any, **also: Any) -> torch.Tensor:
-        return _product(x, copy, bias)
+        return product(x, copy, bias)
 
     module.forward = forward  # type: ignore[method-assign]

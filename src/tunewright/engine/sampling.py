@@ -71,8 +71,7 @@ class Chooser:
 def choose(logits: torch.Tensor, sampling: Sampling, streams: Sequence[torch.Generator]) -> list[int]:
     """The next token of each row of `logits` (rows, vocabulary); `streams` are the rows' random streams."""
     if sampling.greedy:
-        # `max` gives the first of equals, as `argmax` does, which takes five times as long in half precision.
-        return [int(i) for i in logits.max(dim=-1).indices.tolist()]
+        return [int(i) for i in _highest(logits).tolist()]
     scaled = logits.float().cpu() / sampling.temperature
     if sampling.top_k:
         least = scaled.topk(min(sampling.top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
@@ -86,6 +85,19 @@ def choose(logits: torch.Tensor, sampling: Sampling, streams: Sequence[torch.Gen
     return [
         int(torch.multinomial(row, 1, generator=stream)) for row, stream in zip(probabilities, streams, strict=True)
     ]
+
+
+def _highest(logits: torch.Tensor) -> torch.Tensor:
+    """The first highest of each row, as `argmax`, which takes several times as long: the maximum of each stretch is a
+    vectorised pass over the logits, and only the first stretch with the highest is searched."""
+    rows, size = logits.shape
+    stretch = 128
+    if size % stretch:
+        return logits.max(dim=-1).indices
+    pieces = logits.view(rows, -1, stretch)
+    which = pieces.amax(dim=-1).max(dim=-1).indices
+    best = pieces[torch.arange(rows, device=logits.device), which]
+    return which * stretch + best.max(dim=-1).indices
 
 
 def stream(sampling: Sampling, number: int) -> torch.Generator:
