@@ -144,7 +144,10 @@ class DatasetRecord(Record):
 
 
 class Case(Record):
-    """One question of a suite, with the answer wanted. `slices` are named values to break scores down by."""
+    """One question of a suite, with the answer wanted. `slices` are named values to break scores down by.
+
+    Cases of one `group` come from one source (a customer, a document) and are no independent evidence.
+    """
 
     id: str
     messages: tuple[dict[str, Any], ...]
@@ -152,6 +155,7 @@ class Case(Record):
     expected: str
     slices: dict[str, str] = {}
     row: str = ""
+    group: str | None = None
 
 
 class Suite(Record):
@@ -200,7 +204,10 @@ class ArmScore(Record):
 
 
 class Verdict(Record):
-    """The decision and the paired comparison behind it: tuned minus `against`, in score units."""
+    """The decision and the paired comparison behind it: tuned minus `against`, in score units.
+
+    `detectable` is the smallest true gain that so many cases, spread so, find four times in five.
+    """
 
     decision: Decision
     against: str
@@ -210,6 +217,7 @@ class Verdict(Record):
     p: float
     more_cases: int | None = None
     reason: str = ""
+    detectable: float | None = None
 
 
 class SliceScore(Record):
@@ -222,6 +230,17 @@ class SliceScore(Record):
     low: float
     high: float
     untuned: float
+
+
+class Comparison(Record):
+    """Tuned minus one untuned arm, paired, with its 95 % interval; p is corrected (Holm) for comparing with several."""
+
+    against: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    cases: int
 
 
 class Hurdle(Record):
@@ -262,6 +281,7 @@ class Evaluation(Record):
     slices: tuple[SliceScore, ...] = ()
     labels: tuple[LabelScore, ...] = ()
     hurdle: Hurdle | None = None
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,15 +130,13 @@ def test_what_was_tried_beyond_the_suite_is_told_with_its_intervals() -> None:
                 rise_low=-0.06,
                 rise_high=0.03,
             )
-        ],  # fmt: skip
+        ],
     }
     page = evidence_page(evidence(trials=json.loads(json.dumps(tried, default=lambda r: r.model_dump(mode="json")))))
     text = Page(page).text
     assert "harder to predict by 4.3 %, 95 % interval +3.1 to +5.6: perplexity 41.2 → 43.0 over 4,096 tokens." in text
     assert "nothing is recited" in text
-    assert (
-        "Unsafe prompts refused: 12 % → 10 % of 200 prompts, a difference of −2.0 points, 95 % interval −6.0 to" in text
-    )
+    assert "Unsafe prompts refused: 12 % → 10 % of 200 prompts, a difference of −2.0 points" in text
     assert text.index("typos") < text.index("lower case"), "the worst first"
     drawing = page[page.index("Change of the score") :].split("</svg>")[0]
     kinds = re.findall(r'circle [^>]*class="(\w+)"', drawing)

@@ -78,6 +78,14 @@ def test_permutation_is_exact_for_few_and_close_to_it_for_many():
     assert permutation([1.0] * 12 + [-1.0] * 3) == pytest.approx(mcnemar(12, 3), abs=0.01)
 
 
+def test_permutation_flips_a_source_as_a_whole():
+    # Ten differences of two sources that agree within each: only four sign patterns there are.
+    assert permutation([1.0] * 5 + [1.0] * 5, clusters=["a"] * 5 + ["b"] * 5) == 0.5
+    assert permutation([1.0, -1.0, 1.0, -1.0], clusters=["a", "a", "b", "b"]) == 1.0
+    values = [0.3, -0.1, 0.2, 0.4]
+    assert permutation(values, clusters=range(4)) == permutation(values)
+
+
 def test_holm_and_bh_on_a_worked_example():
     # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") and "BH"
     p = [0.01, 0.04, 0.03, 0.005]

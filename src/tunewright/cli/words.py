@@ -50,6 +50,8 @@ def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hur
             yield f"    {verdict.more_cases:,} more cases would tell."
     if verdict.reason:
         yield f"    {verdict.reason}"
+    if verdict.detectable:
+        yield f"    So many cases find a true gain of {100 * verdict.detectable:.1f} points four times in five."
 
 
 def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, str]]:

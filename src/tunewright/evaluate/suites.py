@@ -76,7 +76,8 @@ def load_suite(path: Path, spec: SuiteSpec, *, seed: int, known: Sequence[Exampl
     """A suite from a JSON-lines file of cases.
 
     A line is `{"messages": […]}` whose last turn is the answer wanted, or `{"input": text, "expected": text}`; both
-    take `"id"`, `"slices": {name: value}` and `"tools"`. Raises `DataError` with the line of the first mistake.
+    take `"id"`, `"slices": {name: value}`, `"group"` (what it comes from) and `"tools"`.
+    Raises `DataError` with the line of the first mistake.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -105,6 +106,7 @@ def _read(line: str, where: str) -> Case:
     more = {
         "id": str(row.get("id", where)),
         "row": where,
+        "group": str(row["group"]) if row.get("group") is not None else None,
         "tools": tuple(row.get("tools") or ()),
         "slices": {str(k): str(v) for k, v in slices.items()} if isinstance(slices, dict) else {},
     }
@@ -134,6 +136,7 @@ def _case(example: Example, place: int) -> Case:
         tools=tuple(dict(t) for t in example.tools),
         expected=_answer(example),
         row=example.row,
+        group=example.group,
     )
 
 

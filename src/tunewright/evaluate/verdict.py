@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics as means
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from tunewright.evaluate.classes import label_scores, macro
 from tunewright.evaluate.suites import NEAR
-from tunewright.records import ArmScore, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
-from tunewright.statistics import bootstrap, cases_needed, mcnemar, permutation, wilson
+from tunewright.records import ArmScore, Comparison, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
+from tunewright.statistics import adjust, bootstrap, cases_needed, detectable, mcnemar, permutation, wilson
 
 TUNED = ("tuned", "tuned_rag")
 ALPHA = 0.05
@@ -44,29 +46,51 @@ def decide(
     means do not ship, unless `allow` gives the reason it may be passed for. Without a tuned arm the verdict is "cannot
     tell" and names the arm that tuning must beat.
     """
-    arms = tuple(_with_macro(suite, arm_score(n, rows, costs.get(n), seed), rows) for n, rows in predictions.items())
+    groups = groups_of(suite)
+    scored = {name: arm_score(name, rows, costs.get(name), seed, groups) for name, rows in predictions.items()}
+    arms = tuple(_with_macro(suite, scored[name], rows) for name, rows in predictions.items())
     untuned = [arm for arm in arms if arm.name not in TUNED]
     # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
     tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
     enough = size_gate(suite, suite_size)
     if tuned is None or not untuned:
-        settled = _allowed([enough, *gates], allow)
         first = tuned or max(untuned, key=lambda a: a.score, default=None)
         labels = label_scores(suite, predictions[first.name]) if first else []
-        return Evaluation(arms=arms, verdict=_no_contest(arms, tuned), gates=settled, labels=tuple(labels))
-    best = max(untuned, key=lambda a: a.score)
-    verdict = compare(predictions[tuned.name], predictions[best.name], best.name, min_gain=min_gain, seed=seed)
-    slices = slice_scores(suite, predictions[tuned.name], predictions[best.name], seed)
+        settled, none = _allowed([enough, *gates], allow), _no_contest(arms, tuned)
+        return Evaluation(arms=arms, verdict=none, gates=settled, labels=tuple(labels))
+    best, ours = max(untuned, key=lambda a: a.score), predictions[tuned.name]
+    asked = partial(compare, min_gain=min_gain, seed=seed, groups=groups)
+    found = {arm.name: asked(ours, predictions[arm.name], arm.name) for arm in untuned}
+    verdict, slices = found[best.name], slice_scores(suite, ours, predictions[best.name], seed)
     own = [enough, _gain_gate(verdict, min_gain)]
     if worst_slice is not None:
         own.append(_slice_gate(slices, worst_slice))
-    cheap = _cheaper_gate(predictions, tuned.name, untuned, min_gain, seed)
-    if cheap is not None:
-        own.append(cheap)
-    settled = _allowed([*own, *gates], allow)
-    labels = label_scores(suite, predictions[tuned.name], predictions[best.name])
-    weighed = _weighed(verdict, settled)
-    return Evaluation(arms=arms, verdict=weighed, gates=settled, slices=slices, labels=tuple(labels))
+    own += _cheaper_gate(found, untuned, min_gain)
+    settled, sizes = _allowed([*own, *gates], allow), {a.name: len(paired(ours, predictions[a.name])) for a in untuned}
+    return Evaluation(
+        arms=arms,
+        verdict=_weighed(verdict, settled),
+        gates=settled,
+        slices=slices,
+        labels=tuple(label_scores(suite, ours, predictions[best.name])),
+        comparisons=_comparisons(found, sizes),
+    )
+
+
+def groups_of(suite: Suite) -> Mapping[str, str] | None:
+    """The source of each case, where some cases share one: they are then resampled together."""
+    named = {case.id: case.group if case.group is not None else f"case {case.id}" for case in suite.cases}
+    return named if len(set(named.values())) < len(named) else None
+
+
+def _comparisons(found: Mapping[str, Verdict], sizes: Mapping[str, int]) -> tuple[Comparison, ...]:
+    """The tuned arm against every untuned one, the hardest rival first."""
+    adjusted = dict(zip(found, adjust([v.p for v in found.values()]), strict=True))
+    rows = [
+        Comparison(against=name, difference=v.difference, low=v.low, high=v.high, p=adjusted[name], cases=sizes[name])
+        for name, v in found.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.difference, row.against)))
 
 
 def _with_macro(suite: Suite, arm: ArmScore, rows: Sequence[Prediction]) -> ArmScore:
@@ -82,16 +106,23 @@ def _allowed(gates: Sequence[Gate], allow: Mapping[str, str]) -> tuple[Gate, ...
     )
 
 
-def arm_score(name: str, rows: Sequence[Prediction], cost: float | None = None, seed: int = 0) -> ArmScore:
+def arm_score(
+    name: str,
+    rows: Sequence[Prediction],
+    cost: float | None = None,
+    seed: int = 0,
+    groups: Mapping[str, str] | None = None,
+) -> ArmScore:
     """Mean primary score with its 95 % interval; cases whose scorer failed are left out and counted."""
+    clusters = None if groups is None else [groups[row.case] for row in rows if row.score is not None]
     scored = [row.score for row in rows if row.score is not None]
     errors = len(rows) - len(scored)
     if not scored:
         low, mean, high = 0.0, 0.0, 1.0
-    elif all(s in (0.0, 1.0) for s in scored):
+    elif clusters is None and all(s in (0.0, 1.0) for s in scored):
         mean, low, high = wilson(int(sum(scored)), len(scored))
     else:
-        mean, low, high = bootstrap(scored, seed=seed)
+        mean, low, high = bootstrap(scored, clusters=clusters, seed=seed)
     known = [row.cost for row in rows if row.cost is not None]
     if cost is None and known and len(known) == len(rows):
         cost = 1000 * means.fmean(known)
@@ -125,25 +156,35 @@ def paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[tu
 
 
 def compare(
-    tuned: Sequence[Prediction], rival: Sequence[Prediction], against: str, *, min_gain: float = 0.0, seed: int = 0
+    tuned: Sequence[Prediction],
+    rival: Sequence[Prediction],
+    against: str,
+    *,
+    min_gain: float = 0.0,
+    seed: int = 0,
+    groups: Mapping[str, str] | None = None,
 ) -> Verdict:
     """The paired comparison: mean difference, bootstrap interval, p, and what they decide.
 
-    p is McNemar's exact test on "fully right" where all scores are 0 or 1, else the sign-flip permutation test.
+    p is McNemar's exact test on "fully right" where all scores are 0 or 1, else the sign-flip permutation test. With
+    `groups` (case to its source) whole sources are resampled and flipped, for their cases are no independent evidence.
     """
     pairs = paired(tuned, rival)
+    clusters = None if groups is None else [groups[case] for case in _both(tuned, rival)]
     if not pairs:
         return Verdict(
             decision="cannot_tell", against=against, difference=0.0, low=-1.0, high=1.0, p=1.0,
             reason="no case could be scored for both arms",
         )  # fmt: skip
     differences = [a - b for a, b in pairs]
-    difference, low, high = bootstrap(differences, seed=seed)
-    if all(x in (0.0, 1.0) for pair in pairs for x in pair):
+    difference, low, high = bootstrap(differences, clusters=clusters, seed=seed)
+    if clusters is None and all(x in (0.0, 1.0) for pair in pairs for x in pair):
         p = mcnemar(sum(d > 0 for d in differences), sum(d < 0 for d in differences))
     else:
-        p = permutation(differences, seed=seed)
-    base = {"against": against, "difference": difference, "low": low, "high": high, "p": p}
+        p = permutation(differences, clusters=clusters, seed=seed)
+    deviation = _deviation(differences, clusters)
+    known = {"difference": difference, "low": low, "high": high, "p": p}
+    base = {"against": against, **known, "detectable": detectable(len(pairs), deviation) if len(pairs) > 1 else None}
     if not any(differences):
         return Verdict(decision="do_not_ship", reason="no difference: both arms score the same on every case", **base)
     if low > min_gain and p < ALPHA:
@@ -153,10 +194,28 @@ def compare(
     if high < min_gain and (p < ALPHA or min_gain > 0):
         reason = "the gain is smaller than was asked" if difference > 0 else "the tuned model is no better"
         return Verdict(decision="do_not_ship", reason=reason, **base)
-    deviation = means.stdev(differences) if len(differences) > 1 else 1.0
     needed = cases_needed(difference - min_gain, deviation)
     more = None if needed is None else max(1, needed - len(pairs))
     return Verdict(decision="cannot_tell", more_cases=more, reason="the interval holds both answers", **base)
+
+
+def _both(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[str]:
+    """The cases that both arms could be scored on, in the first's order."""
+    other = {row.case for row in second if row.score is not None}
+    return [row.case for row in first if row.score is not None and row.case in other]
+
+
+def _deviation(differences: Sequence[float], clusters: Sequence[str] | None) -> float:
+    """Standard deviation of a case's difference; of cases that share a source, what each is worth as evidence."""
+    if len(differences) < 2:
+        return 1.0
+    if clusters is None:
+        return means.stdev(differences)
+    mean, sums = means.fmean(differences), dict.fromkeys(clusters, 0.0)
+    for key, value in zip(clusters, differences, strict=True):
+        sums[key] += value - mean
+    many = len(sums)
+    return math.sqrt(sum(v * v for v in sums.values()) * many / max(1, many - 1) / len(differences))
 
 
 def _no_contest(arms: Sequence[ArmScore], tuned: ArmScore | None) -> Verdict:
@@ -249,26 +308,20 @@ def _slice_gate(slices: Sequence[SliceScore], least: float) -> Gate:
     return Gate(name="worst_slice", ok=None, message=f"{text} Too few cases to be sure.")
 
 
-def _cheaper_gate(
-    predictions: Mapping[str, Sequence[Prediction]],
-    tuned: str,
-    untuned: Sequence[ArmScore],
-    min_gain: float,
-    seed: int,
-) -> Gate | None:
+def _cheaper_gate(found: Mapping[str, Verdict], untuned: Sequence[ArmScore], min_gain: float) -> list[Gate]:
     """A means that costs next to nothing to serve need only be as good: the burden of proof is tuning's."""
     rivals = [arm for arm in untuned if arm.name in CHEAPER]
     if not rivals:
-        return None
+        return []
     rival = max(rivals, key=lambda a: a.score)
-    verdict = compare(predictions[tuned], predictions[rival.name], rival.name, min_gain=min_gain, seed=seed)
+    verdict = found[rival.name]
     text = (
         f"tuned {_interval(verdict)} against the {rival.name}, {100 * rival.score:.1f} %, which costs next to nothing."
     )
     if verdict.decision == "ship":
-        return Gate(name="cheaper_means", ok=True, message=text)
+        return [Gate(name="cheaper_means", ok=True, message=text)]
     as_good = verdict.decision == "do_not_ship" or verdict.difference <= max(min_gain, 0.0)
-    return Gate(name="cheaper_means", ok=False if as_good else None, message=text)
+    return [Gate(name="cheaper_means", ok=False if as_good else None, message=text)]
 
 
 def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:

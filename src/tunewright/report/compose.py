@@ -48,6 +48,7 @@ def evidence_of(
         gates=evaluation.gates,
         slices=evaluation.slices,
         classes=evaluation.labels,
+        comparisons=evaluation.comparisons,
         hurdle=None if tuned else evaluation.hurdle,
         cases=tuple(_cases(suite, predictions, evaluation.verdict.against)) if tuned else (),
         training=_training(events, int(resolved["effective_batch_size"])) if tuned else None,
@@ -138,5 +139,8 @@ def _limits(suite: Suite, dataset: DatasetRecord, device: str) -> Iterator[str]:
     yield "One data source." if sources == 1 else f"{sources} data sources."
     yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
     yield f"Greedy answers, computed in fp32 on a {'CPU' if device == 'cpu' else 'GPU'}; no human judged them."
+    sources_of_cases = {case.group for case in suite.cases if case.group is not None}
+    if sources_of_cases and len(sources_of_cases) < len(suite.cases):
+        yield f"{len(suite.cases):,} cases come from {len(sources_of_cases):,} groups; intervals are of whole groups."
     if len(suite.cases) < 100:
         yield f"{len(suite.cases)} cases are few: small differences stay hidden."

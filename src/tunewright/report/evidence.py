@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Recall, Refusals, Robustness
-from tunewright.records import ArmScore, Finding, Gate, Hurdle, LabelScore, Ledger, SliceScore, SourceFile, Verdict
+from tunewright.records import (
+    ArmScore,
+    Comparison,
+    Finding,
+    Gate,
+    Hurdle,
+    LabelScore,
+    Ledger,
+    SliceScore,
+    SourceFile,
+    Verdict,
+)
 
 Outcome = Literal["won", "lost", "same"]
 
@@ -59,7 +70,8 @@ class Evidence:
     page: what the untuned arms reach. `labels` gives the words for an arm's name ("few-shot, 8 examples").
     `primary` names the scorer. `min_gain` is what was asked for (0.05 = five points). `classes` are the labels of a
     classification, each with precision, recall and F1;
-    `hurdle` is what tuning must beat, before it is tried. `counts` are the won, same and
+    `hurdle` is what tuning must beat, before it is tried, and
+    `comparisons` are with every untuned arm. `counts` are the won, same and
     lost of all cases; by default those of `cases`, which may hold all of them: the page picks the telling ones.
     `forgetting`, `robustness`, `memorisation`, `refusals`, `abilities` and `probes` are what was tried beyond the
     suite, where it was; `judge` is what a judge model preferred; `prompts` are
@@ -81,6 +93,7 @@ class Evidence:
     slices: tuple[SliceScore, ...] = ()
     classes: tuple[LabelScore, ...] = ()
     hurdle: Hurdle | None = None
+    comparisons: tuple[Comparison, ...] = ()
     cases: tuple[CaseShown, ...] = ()
     counts: Mapping[str, int] | None = None
     training: Training | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,12 +22,22 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(min(1.0, 2 * binom.cdf(min(only_first, only_second), discordant, 0.5)))
 
 
-def permutation(differences: Sequence[float], *, seed: int = 0, resamples: int = 10_000) -> float:
+def permutation(
+    differences: Sequence[float],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> float:
     """Two-sided sign-flip permutation p for paired differences (Fisher 1935): exact up to 2^12 flips, else drawn.
 
-    A drawn p counts the observed flip among them (Phipson & Smyth 2010), so it is never 0 and never too small.
+    With `clusters` (one key per difference) the differences of a source are flipped together. A drawn p counts
+    the observed flip among them (Phipson & Smyth 2010), so it is never 0 and never too small.
     """
     data = np.asarray(differences, dtype=np.float64)
+    if clusters is not None:
+        places: dict[Hashable, int] = {}
+        data = np.bincount([places.setdefault(key, len(places)) for key in clusters], data)
     data = data[data != 0]
     if data.size == 0:
         return 1.0
