@@ -132,6 +132,11 @@ def test_personal_data_and_secrets_are_counted_by_type(tmp_path: Path) -> None:
     pii = found(tmp_path, rows, "pii")
     assert pii is not None and pii.evidence["reasons"] == {"email": 1} and pii.rows == ("train.jsonl:11",)
     assert "not looked for" in pii.remedy
+    rows.append({"prompt": "card 4111 1111 1111 1111 of a@x.org, from 8.8.8.8", "completion": "ok"})
+    both = found(tmp_path, rows, "pii")
+    assert both is not None and both.count == 2
+    assert both.evidence["reasons"] == {"email": 2, "credit_card": 1, "ip_address": 1}, "every kind in a row counts"
+    assert both.message == "2 rows hold personal data: email, credit card, ip address."
     secret = found(tmp_path, rows, "secret")
     assert secret is not None and secret.severity == "error" and secret.rows == ("train.jsonl:12",)
 

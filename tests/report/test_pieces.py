@@ -147,6 +147,8 @@ def test_examples_are_found_in_whatever_shape_an_auditor_groups_them() -> None:
         ["f:1", "f:2"],
         ["f:1, f:3, f:5 and 1 more"],
     ]
-    assert found[0] == [{"row": "f:1", "asked": "q", "answered": "a"}]
+    assert found[0] == [{"row": "f:1", "asked": "q", "answered": "a", "more": ""}]
+    assert examples_of({"examples": [{**one, "likelier": "c"}]})[0][0]["more"] == "likelier: c"
+    assert examples_of({"examples": [{**one, "fits": "f:8"}]})[0][0]["more"] == "fits f:8"
     assert examples_of({"examples": [{"row": "f:9", "reason": "not JSON"}]})[0][0]["asked"] == "not JSON"
     assert examples_of({}) == examples_of({"examples": [7, "x"]}) == []

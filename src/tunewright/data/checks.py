@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,18 @@ def noted(table: Table) -> list[Finding]:
                 count=count,
                 rows=table.names(where),
                 evidence={"reasons": dict(reasons), "set_aside": aside, "examples": examples},
-                message=f"{said(count, one, many)}: {reasons[0][0]}{' and others' if len(reasons) > 1 else ''}.",
+                message=f"{said(count, one, many)}: {_told([reason for reason, _ in reasons])}.",
                 remedy=remedy,
             )
         )
     return found
+
+
+def _told(reasons: list[str]) -> str:
+    """The commonest reasons; names of kinds are listed, sentences only begun with."""
+    if all(re.fullmatch(r"\w+", reason) for reason in reasons[:4]):
+        return ", ".join(reason.replace("_", " ") for reason in reasons[:4]) + (", …" if len(reasons) > 4 else "")
+    return reasons[0] + (" and others" if len(reasons) > 1 else "")
 
 
 def _untaught(table: Table) -> float:
@@ -223,7 +231,8 @@ def contradictions(table: Table) -> list[Finding]:
             evidence={"groups": len(groups), "examples": examples},
             message=f"{said(len(rows), 'train row')} in {said(len(groups), 'group')} "
             "ask the same and are answered differently: a model cannot learn both.",
-            remedy="Decide which answer is right and drop the others.",
+            remedy="Decide which answer is right and drop the others; to keep the answer given most often, and none "
+            "where two lead: tunewright data fix --accept contradiction",
         )
     ]
 
@@ -255,10 +264,11 @@ def _token_finding(table: Table, code: str, where: np.ndarray, severity: Severit
         "share": round(gone / max(1, total), 6),
         "examples": [snippet(table, int(i)) for i in np.flatnonzero(where)[:EXAMPLES]],
     }
+    is_, has = ("is", "has") if count == 1 else ("are", "have")
     what = (
-        f"are longer than allowed: {gone:,} of {total:,} supervised tokens are cut off"
+        f"{is_} longer than allowed: {gone:,} of {total:,} supervised tokens are cut off"
         if code == "truncation"
-        else "have nothing to learn from: no supervised token is left within the length allowed"
+        else f"{has} nothing to learn from: no supervised token is left within the length allowed"
     )
     return Finding(
         code=code,
@@ -267,5 +277,6 @@ def _token_finding(table: Table, code: str, where: np.ndarray, severity: Severit
         rows=table.names(where),
         evidence=evidence,
         message=f"{said(count, 'row')} {what}.",
-        remedy="Raise `train.max_length`, or shorten the rows.",
+        remedy="Raise `train.max_length`, or shorten the rows."
+        + (" To drop them: tunewright data fix --accept truncation" if code == "truncation" else ""),
     )

@@ -110,7 +110,8 @@ def mispaired(table: Table, swap: tuple[list[int], list[int]]) -> Iterator[Findi
         rows=table.names(np.array(found)),
         evidence={"examples": examples},
         message=f"{said(len(found), 'answer fits', 'answers fit')} another row's question far better than their own.",
-        remedy="Check whether the file was sorted by one column only, or shifted by a row.",
+        remedy="Check whether the file was sorted by one column only, or shifted by a row. To drop them: "
+        "tunewright data fix --accept mispaired",
     )
 
 

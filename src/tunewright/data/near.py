@@ -205,5 +205,6 @@ def _contradictions(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
         evidence={"groups": len(groups), "pairs": len(pairs), "examples": _shown(table, groups)},
         message=f"{said(len(rows), 'train row')} in {said(len(groups), 'group')} ask nearly the same and are answered "
         "differently.",
-        remedy="Review the pairs: some are fine distinctions, some are label errors.",
+        remedy="Review the pairs: some are fine distinctions, some are label errors. To drop both sides of each: "
+        "tunewright data fix --accept contradiction_near",
     )

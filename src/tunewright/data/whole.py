@@ -57,7 +57,8 @@ def lengths(table: Table) -> Iterator[Finding]:
             rows=table.names(found),
             evidence={**evidence, "examples": [snippet(table, int(i)) for i in found[:EXAMPLES]]},
             message=f"{said(len(found), 'row is', 'rows are')} far longer or shorter than the rest.",
-            remedy="Look at them: whole documents pasted by mistake and cut-off answers hide here.",
+            remedy="Look at them: whole documents pasted by mistake and cut-off answers hide here. To drop them: "
+            "tunewright data fix --accept length_outlier",
         )
 
 
@@ -208,7 +209,9 @@ def style(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
             evidence={**evidence, "examples": [snippet(table, int(i)) for i in found[:EXAMPLES]]},
             message=f"{said(len(found), 'answer has', 'answers have')} another form than the rest"
             f"{': one label is spelt in several ways' if evidence else ''}.",
-            remedy="Bring them to one form; label spellings: tunewright data fix --accept style_inconsistent",
+            remedy="Give the spellings the commonest form: tunewright data fix --accept style_inconsistent"
+            if evidence
+            else "Bring them to one form in the file.",
         )
 
 

@@ -29,7 +29,8 @@ def side_by_side(untuned: str, tuned: str, expected: str) -> tuple[Markup, Marku
 
 
 def examples_of(evidence: Mapping[str, Any], most: int = 3) -> list[list[dict[str, str]]]:
-    """The rows that show a finding, as groups of `row`, `asked`, `answered` texts: at most `most` groups of four.
+    """The rows that show a finding, as groups of `row`, `asked`, `answered`, `more` texts: at most `most` groups
+    of four.
 
     A group is whatever an auditor put together: one row, rows that repeat or contradict each other, a test row with
     the train rows it equals.
@@ -46,10 +47,18 @@ def _rows(item: Any) -> Iterator[dict[str, str]]:
             "row": ", ".join(str(name) for name in names[:3]) + more,
             "asked": _cut(str(item.get("input") or item.get("reason") or "")),
             "answered": _cut(str(item.get("output") or "")),
+            "more": _beside(item),
         }
     elif isinstance(item, Mapping | list | tuple):
         for inner in item.values() if isinstance(item, Mapping) else item:
             yield from _rows(inner)
+
+
+def _beside(item: Mapping[str, Any]) -> str:
+    """What an auditor would rather see in the row's place."""
+    if item.get("likelier"):
+        return f"likelier: {item['likelier']}"
+    return f"fits {item['fits']}" if item.get("fits") else ""
 
 
 def _fields(text: str) -> Mapping[str, Any] | None:

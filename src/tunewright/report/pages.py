@@ -91,6 +91,8 @@ def data_page(evidence: DataEvidence) -> str:
             {
                 "finding": f,
                 "name": words.finding_words(f.code),
+                "message": f"{f.message[:1].upper()}{f.message[1:]}",
+                **_labels(f.evidence.get("labels")),
                 "settled": f.code in settled,
                 "mark": ("·", "dim") if f.code in settled else _MARKS[f.severity],
                 "rows": f.rows[:8],
@@ -101,6 +103,12 @@ def data_page(evidence: DataEvidence) -> str:
         ],
         files=_links(evidence.files),
     )
+
+
+def _labels(counts: Any, most: int = 10) -> dict[str, Any]:
+    """Labels with their rows, where a finding counts them."""
+    pairs = list(counts.items()) if isinstance(counts, Mapping) else []
+    return {"labels": pairs[:most], "more_labels": len(pairs) > most}
 
 
 def _page(template: str, **content: Any) -> str:

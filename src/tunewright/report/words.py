@@ -138,9 +138,10 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def tidy(text: str) -> Markup:
-    """Escaped; a number keeps its per cent sign at the end of a line, and what is in backticks is code."""
+    """Escaped; a number keeps its per cent sign at the end of a line, what is in backticks or a command is code."""
     whole = re.sub(r"(?<=\d) ?%", f"{NBSP}%", text)
-    return Markup(re.sub(r"`([^`<]+)`", r"<code>\1</code>", str(escape(whole))))
+    marked = re.sub(r"`([^`<]+)`", r"<code>\1</code>", str(escape(whole)))
+    return Markup(re.sub(r"tunewright data fix --accept \w+", r"<code>\g<0></code>", marked))
 
 
 def sentences(texts: tuple[str, ...]) -> str:
