@@ -15,18 +15,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# What decides which number type is fast; the widest that a processor has is told.
+INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "numpy")
 
 
 def machine() -> dict[str, Any]:
     """What was measured on."""
-    name = platform.processor() or platform.machine()
+    name, can = platform.processor() or platform.machine(), ""
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        lines = info.read_text().splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+        facts = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        facts = {key.strip(): value.strip() for key, value in facts.items()}
+        name, flags = facts.get("model name", name), facts.get("flags", "").split()
+        can = next((words for flag, words in INSTRUCTIONS.items() if flag in flags), "")
     return {
         "processor": name,
+        "instructions": can,
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),

@@ -1,8 +1,8 @@
 """Run every benchmark here, one after the other, and write what they say to RESULTS.md.
 
-    python benchmarks/run_all.py [NAME ...]
+    python benchmarks/run_all.py [NAME[:WORK] ...] [-- OPTIONS of the benchmark]
 
-An hour or more on two quiet cores. What is not run keeps its last result.
+An hour or more on two quiet cores. What is not run keeps its last result, and says on what machine it was taken.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ RESULTS, KEPT = HERE / "RESULTS.md", HERE / "results"
 
 
 def main() -> None:
-    names = sys.argv[1:] or sorted(p.stem for p in HERE.glob("[!_]*.py") if p != Path(__file__).resolve())
+    given = sys.argv[1:]
+    cut = given.index("--") if "--" in given else len(given)
+    names, options = given[:cut], given[cut + 1 :]
     KEPT.mkdir(exist_ok=True)
-    for name in names:
+    for name in names or sorted(p.stem for p in HERE.glob("[!_]*.py") if p != Path(__file__).resolve()):
         print(f"{name} …", file=sys.stderr, flush=True)
-        ran = subprocess.run(
-            [sys.executable, str(HERE / f"{name}.py"), "--json"], stdout=subprocess.PIPE, text=True, check=False
-        )
+        benchmark, _, work = name.partition(":")
+        command = [
+            sys.executable,
+            str(HERE / f"{benchmark}.py"),
+            "--json",
+            *(["--work", work] if work else []),
+            *options,
+        ]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if ran.returncode:
             print(f"{name} failed with {ran.returncode}; its last result stays", file=sys.stderr)
             continue
@@ -34,13 +42,19 @@ def main() -> None:
 
 
 def keep(document: dict[str, Any]) -> None:
-    """Put a benchmark's results beside the works of it that were measured before."""
+    """Put a benchmark's results beside those of other works, and of other kinds of machine."""
     path = KEPT / f"{document['benchmark']}.json"
     before = json.loads(path.read_text())["results"] if path.is_file() else []
-    fresh = {r["work"] for r in document["results"]}
-    stamped = [{**r, "date": time.strftime("%Y-%m-%d")} for r in document["results"]]
-    document["results"] = sorted([r for r in before if r["work"] not in fresh] + stamped, key=lambda r: r["work"])
+    here = {"date": time.strftime("%Y-%m-%d"), "machine": document.pop("machine")}
+    stamped = [{**r, **here} for r in document["results"]]
+    document["results"] = list({_which(r): r for r in [*before, *stamped]}.values())
+    document["results"].sort(key=_which)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _which(result: dict[str, Any]) -> tuple[str, str]:
+    """What a newer result takes the place of."""
+    return result["work"], words(result["machine"])
 
 
 def write() -> None:
@@ -48,14 +62,14 @@ def write() -> None:
     parts = ["# Measured\n", "Made by `make bench`; each line names the command that repeats it.\n"]
     for path in sorted(KEPT.glob("*.json")):
         document = json.loads(path.read_text())
-        parts.append(f"\n## {document['benchmark']}\n\n{words(document['machine'])}; {words(document['versions'])}.\n")
-        parts.append("\n| work | ours | peer | speed | memory | equal | date |\n|---|---|---|---|---|---|---|\n")
+        parts.append(f"\n## {document['benchmark']}\n\n{words(document['versions'])}.\n\n")
+        parts.append("| work | ours | peer | speed | memory | equal | machine, date |\n|---|---|---|---|---|---|---|\n")
         parts += [row(document["benchmark"], r) for r in document["results"]]
     RESULTS.write_text("".join(parts))
 
 
 def row(benchmark: str, result: dict[str, Any]) -> str:
-    ratio, equal = result.get("ratio") or {}, result.get("equal") or {}
+    ratio, equal, on = result.get("ratio") or {}, result.get("equal") or {}, result["machine"]
     gap = equal.get("max_gap")
     same = f"{'yes' if equal.get('ok') else 'no'}{f' ({gap:.1e})' if isinstance(gap, float) else ''}" if equal else ""
     cells = [
@@ -64,7 +78,7 @@ def row(benchmark: str, result: dict[str, Any]) -> str:
         words(result.get("peer")),
         *(f"{ratio[k]:.2f}×" if isinstance(ratio.get(k), (int, float)) else "" for k in ("speed", "memory")),
         same,
-        result.get("date", ""),
+        f"{on['processor']}, {on['cores']} cores, {on['instructions']}; {result['date']}",
     ]
     return "| " + " | ".join(cells) + " |\n"
 
