@@ -10,6 +10,7 @@ where datatrove does not share an environment with us; where it is not installed
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import statistics
@@ -35,7 +36,8 @@ def generate(path: Path, rows: int) -> dict[str, int]:
     words = [
         "".join(draw.choice(others) + draw.choice(vowels) for _ in range(draw.randint(1, 4))) for _ in range(30_000)
     ]
-    weights = [1 / (i + 10) for i in range(len(words))]
+    # Summed once: `choices` would sum plain weights anew for every row.
+    weights = list(itertools.accumulate(1 / (i + 10) for i in range(len(words))))
     planted = {"exact": 0, "near": 0}
     recent: list[tuple[str, str]] = []
     with path.open("w", encoding="utf-8") as file:
@@ -52,8 +54,8 @@ def generate(path: Path, rows: int) -> dict[str, int]:
                 asked = " ".join(parts)
                 planted["near"] += 1
             else:
-                asked = " ".join(draw.choices(words, weights, k=draw.randint(12, 24)))
-                answered = " ".join(draw.choices(words, weights, k=draw.randint(3, 12)))
+                asked = " ".join(draw.choices(words, cum_weights=weights, k=draw.randint(12, 24)))
+                answered = " ".join(draw.choices(words, cum_weights=weights, k=draw.randint(3, 12)))
                 if draw.random() < 0.1:
                     recent.append((asked, answered))
             file.write(json.dumps({"prompt": asked, "completion": answered}) + "\n")

@@ -281,7 +281,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 if project.recipe.data.embedding != "words"
                 else None,
                 "asked": asked_of(project.recipe, project.folder.root),
-                "progress": lambda _name, done, total: project.progress("data", done, total, "rows read"),
+                "progress": lambda what, done, total: project.progress("data", done, total, what),
             }
         )
     except DataError as error:

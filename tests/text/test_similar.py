@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,58 @@ def test_a_sketch_depends_on_the_text_alone() -> None:
     together = sketch(texts)
     assert all((sketch([t])[0] == together[i]).all() for i, t in enumerate(texts))
     assert sketch([]).shape == (0, together.shape[1])
+
+
+def _pairs(texts: list[str]) -> set[tuple[int, int]]:
+    lengths = np.array([len(t) for t in texts])
+    return {tuple(p) for p in candidates(sketch(texts), lengths, np.arange(len(texts))).tolist()}
+
+
+def test_what_is_cheap_to_see_never_loses_a_pair() -> None:
+    draw = random.Random(3)
+    lost, seen = [], 0
+    for length in (*range(10, 200, 3), 4_990, 5_003, 6_000):
+        text = "".join(draw.choices("etaoin shrdlu 07é字", k=length))
+        for _ in range(6):
+            # Up to a tenth of the characters go or come, as `alike` allows.
+            other = [*text]
+            for _ in range(draw.randint(0, max(1, length // 6))):
+                if draw.random() < 0.5:
+                    other.pop(draw.randrange(len(other)))
+                else:
+                    other.insert(draw.randrange(len(other) + 1), draw.choice("etaoin shrdlu é字"))
+            # What stands in one alone counts most, so half of them grow at the end as well.
+            changed = "".join(other) + "z" * draw.choice((0, length // 10, length // 8, length // 5))
+            shared = (sketch([text])[0, :32] == sketch([changed])[0, :32]).any()
+            if shared and alike([text], [changed])[0]:
+                seen += 1
+                lost += [(text, changed)] * ((0, 1) not in _pairs([text, changed]))
+    assert seen > 100 and not lost
+
+
+def test_texts_with_other_letters_or_numbers_are_not_proposed() -> None:
+    asked = "please tell me the whole truth about order number 5317 and its late delivery"
+    assert _pairs([asked, asked + " now"]) == {(0, 1)}
+    assert _pairs([asked, asked.replace("5317", "5318")]) == set()
+    assert _pairs([asked, asked + " " + "z" * 20]) == set()
+
+
+def _crowd(rows: int, kinds: int) -> np.ndarray:
+    """Sketches in which each band has few values, as when a million rows speak alike."""
+    sketches = np.zeros((rows, 41), np.uint32)
+    sketches[:, :32] = np.random.default_rng(5).integers(0, kinds, (rows, 32))
+    return sketches
+
+
+def test_near_texts_find_each_other_in_a_crowd() -> None:
+    """Fifty rows share each band; those that share the next band too stand side by side."""
+    sketches = _crowd(3000, 60)
+    sketches[1500:1600] = sketches[:100]
+    found = {tuple(p) for p in candidates(sketches, np.full(3000, 50), np.arange(3000)).tolist()}
+    assert sum((i, 1500 + i) in found for i in range(100)) == 100
+
+
+def test_in_a_crowd_pairs_grow_with_rows() -> None:
+    """Every row could be paired with four others in each of 32 bands; what has plenty looks for no more."""
+    for rows in (2000, 4000):
+        assert len(candidates(_crowd(rows, 10), np.full(rows, 50), np.arange(rows))) <= 40 * rows

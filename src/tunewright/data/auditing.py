@@ -17,6 +17,7 @@ from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
 from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
+from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
 from tunewright.data.rows import Source, rows
 from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
@@ -31,7 +32,6 @@ from tunewright.store import tree_digest
 from tunewright.text import Redactor, normal
 
 Count = Callable[[Example], TokenFacts]
-Progress = Callable[[str, int, int | None], None]
 _FORMS: dict[str, Callable[[str], str]] = {"text": normal, "strict": partial(normal, strict=True)}
 _EVERY = 2000
 _SEVERITIES = ("error", "warning", "info")
@@ -90,7 +90,7 @@ def audit(
     base: Stated | None = None,
     asked: Sequence[Asked] = (),
     embed: learned.Embed | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Audit:
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
 
@@ -100,6 +100,7 @@ def audit(
     reason. `use` ("commercial", "research") is what licences must permit, `base` what is said of the base's licence.
     `asked` are questions of suites with files of their own: what trains is held apart from them as from a test.
     `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell.
+    `progress` is told in every phase what is counted, how many are done, and of how many (None: not known).
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
@@ -108,7 +109,7 @@ def audit(
     with Table(_FORMS[spec.normal], sources) as table:
         _fill(table, tokens, _redactor(spec.accept), progress)
         table.close()
-        look = Look(table, use, base, pieces, asked, embed)
+        look = Look(table, use, base, pieces, asked, embed, progress)
         findings, outcome = _examine(look, spec)
         if not (table.train & (outcome.reason == 0)).any():
             raise DataError(
@@ -118,7 +119,7 @@ def audit(
             )
         split, outcome = _divided(look, outcome, spec)
         record = _record(look, outcome, split, counted=tokens is not None)
-        path, record = write(store / "datasets", record, table, split, outcome.answers)
+        path, record = write(store / "datasets", record, table, split, outcome.answers, progress)
         barred = int((permits.barred_rows(table, use) & (split >= 0)).sum())
     return Audit(
         dataset=record,
@@ -193,15 +194,14 @@ def _redactor(accept: Sequence[str]) -> Callable[[str], str] | None:
     return lambda text: redactor(text, lambda span: span.secret in kinds and span.kind != "url")
 
 
-def _fill(table: Table, tokens: Count | None, redact: Callable[[str], str] | None, progress: Progress | None) -> None:
+def _fill(table: Table, tokens: Count | None, redact: Callable[[str], str] | None, progress: Progress) -> None:
     for i, source in enumerate(table.sources):
         for row in rows(source, redact):
             example = row.example
             table.add(i, row, tokens(example) if tokens and example else None)
-            if progress and len(table) % _EVERY == 0:
-                progress("read", len(table), None)
-    if progress:
-        progress("read", len(table), len(table))
+            if len(table) % _EVERY == 0:
+                progress("rows read", len(table), None)
+    progress("rows read", len(table), len(table))
 
 
 def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
@@ -227,7 +227,7 @@ def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
         *learned.suspects(table, look.doubtful),
         *learned.mispaired(table, look.swapped),
         *learned.meanings(table, look.same_meaning, spec.embedding if look.embed else "words"),
-        *learned.shift(table),
+        *look.shift,
     ]
     findings = suites.joined(findings, table, look.shared)
     findings.sort(key=lambda f: _SEVERITIES.index(f.severity))

@@ -184,7 +184,8 @@ def same_meaning(table: Table, near: Near, embed: Embed | None = None) -> np.nda
         x = _vectors(forms, embed)
     except ValueError:
         return none
-    known = {(int(a), int(b)) for a, b in near.pairs}
+    among = near.pairs[np.isin(near.pairs, index).all(axis=1)]
+    known = {(int(a), int(b)) for a, b in among}
     found: list[tuple[int, int]] = []
     for start in range(0, len(index), _BLOCK):
         likeness = coo_array(x[start : start + _BLOCK] @ x.T)

@@ -8,14 +8,18 @@ from functools import cached_property
 import numpy as np
 
 from tunewright.data import fluency, learned, near, suites
+from tunewright.data.progress import Progress, silent
 from tunewright.data.table import Table
 from tunewright.licences import Stated
+from tunewright.records import Finding
+
+_SMALL, _LEARNED = "checks by small models", 4
 
 
 class Look:
     """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence;
     `pieces` counts the tokens of a text under the base's tokenizer; `asked` are what suites with files ask, `embed`
-    makes vectors of texts."""
+    makes vectors of texts; `progress` is told of what takes long."""
 
     def __init__(
         self,
@@ -25,6 +29,7 @@ class Look:
         pieces: Callable[[str], int] | None = None,
         asked: Sequence[suites.Asked] = (),
         embed: learned.Embed | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.table = table
         self.use = use
@@ -32,6 +37,7 @@ class Look:
         self.pieces = pieces
         self.asked = asked
         self.embed = embed
+        self.progress = progress
 
     @cached_property
     def shared(self) -> suites.Shared:
@@ -47,16 +53,25 @@ class Look:
 
     @cached_property
     def near(self) -> near.Near:
-        return near.find(self.table)
+        return near.find(self.table, self.progress)
 
     @cached_property
     def doubtful(self) -> tuple[np.ndarray, list[str], float]:
+        self.progress(_SMALL, 0, _LEARNED)
         return learned.doubtful(self.table, self.labels)
 
     @cached_property
     def swapped(self) -> tuple[list[int], list[int]]:
+        self.progress(_SMALL, 1, _LEARNED)
         return learned.swapped(self.table, self.labels)
 
     @cached_property
     def same_meaning(self) -> np.ndarray:
-        return learned.same_meaning(self.table, self.near, self.embed)
+        near_pairs = self.near
+        self.progress(_SMALL, 2, _LEARNED)
+        return learned.same_meaning(self.table, near_pairs, self.embed)
+
+    @cached_property
+    def shift(self) -> tuple[Finding, ...]:
+        self.progress(_SMALL, 3, _LEARNED)
+        return tuple(learned.shift(self.table))

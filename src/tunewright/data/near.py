@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tunewright.data.checks import EXAMPLES, groups_of, said, snippet
+from tunewright.data.progress import Progress, silent
 from tunewright.data.table import Table
 from tunewright.records import Finding
 from tunewright.text import alike, candidates
@@ -32,13 +33,17 @@ class Near:
     contradict: np.ndarray
 
 
-def find(table: Table) -> Near:
+def find(table: Table, progress: Progress = silent) -> Near:
     """All near pairs among usable rows; one row stands for all that ask and answer exactly what it does."""
     rows = table.train | table.test
     index = _first(table.c["input"], rows)
-    local = candidates(table.bands, table.c["asked"].astype(np.int64), index)
+    lengths = table.c["asked"].astype(np.int64)
+    local = candidates(
+        table.sketches, lengths, index, lambda done, total: progress("bands of like rows compared", done, total)
+    )
     kept: list[np.ndarray] = []
     for start in range(0, len(local), _CHUNK):
+        progress("like pairs verified", start, len(local))
         part = local[start : start + _CHUNK]
         texts = {int(i): table.form(int(i))[0] for i in np.unique(part)}
         close = alike([texts[int(a)] for a, _ in part], [texts[int(b)] for _, b in part])
@@ -47,6 +52,7 @@ def find(table: Table) -> Near:
     pairs = _spread(table, pairs)
     repeat, contradict = np.zeros(len(pairs), bool), np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), _CHUNK):
+        progress("answers of like pairs compared", start, len(pairs))
         part = slice(start, start + _CHUNK)
         repeat[part], contradict[part] = _answers(table, pairs[part])
     return Near(pairs, repeat, contradict)
@@ -61,13 +67,16 @@ def _first(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _spread(table: Table, pairs: np.ndarray) -> np.ndarray:
     """Pairs of inputs to pairs of rows: where an input has several answers or is on both sides, each one counts."""
     several: dict[int, list[int]] = {}
-    for side in (table.train, table.test):
-        distinct = np.zeros(len(table), bool)
-        distinct[_first(table.pair, side)] = True
-        for group in groups_of(table.c["input"], table.train | table.test):
-            several.setdefault(int(group[0]), []).extend(int(i) for i in group if distinct[i])
-    wide = [(i, j) for a, b in pairs for i in _rows(several, int(a)) for j in _rows(several, int(b))]
-    return np.array(wide, dtype=np.int64).reshape(-1, 2)
+    distinct = [np.zeros(len(table), bool), np.zeros(len(table), bool)]
+    for mask, side in zip(distinct, (table.train, table.test), strict=True):
+        mask[_first(table.pair, side)] = True
+    touched = np.isin(table.c["input"], table.c["input"][np.unique(pairs)])
+    for group in groups_of(table.c["input"], (table.train | table.test) & touched):
+        several[int(group[0])] = [int(i) for mask in distinct for i in group[mask[group]]]
+    single = ~np.isin(pairs, np.fromiter(several, np.int64, len(several))).any(axis=1)
+    wide = [(i, j) for a, b in pairs[~single] for i in _rows(several, int(a)) for j in _rows(several, int(b))]
+    both = np.concatenate([pairs[single], np.array(wide, dtype=np.int64).reshape(-1, 2)])
+    return both[np.lexsort((both[:, 1], both[:, 0]))]
 
 
 def _rows(several: dict[int, list[int]], i: int) -> list[int]:

@@ -75,9 +75,9 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
         messages = replaced
     if source.system and not any(m.role == "system" for m in messages):
         messages = (Message("system", source.system), *messages)
-    example = dataclasses.replace(
-        example,
-        messages=messages,
+    example = Example(
+        messages,
+        tools=example.tools,
         label=messages[-1].content if example.label is not None else None,
         row=f"{source.name}:{raw.number}",
         source=source.name,

@@ -16,6 +16,10 @@ from tunewright.text import find
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d.,]+\d(?!\w)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
 _LONG = 40
+_STEMS = (
+    *("fuck", "shit", "asshole", "bitch", "cunt", "dickhead", "wanker", "bastard", "whore", "slut"),
+    *("kill yourself", "kys"),
+)
 _RUDE = re.compile(
     r"\b(?:fuck\w*|motherfuck\w*|shit(?:ty|head)?|bullshit|asshole|bitch(?:es)?|cunt|dickhead|wanker|bastard|whore|slut"
     r"|kill yourself|kys)\b",
@@ -35,13 +39,22 @@ def inspect(example: Example) -> Iterator[tuple[str, str]]:
     for m in example.messages:
         for span in find(m.content):
             yield ("secret" if span.secret else "url" if span.kind == "url" else "pii"), span.kind
-    rude = next((found for m in example.messages if (found := _RUDE.search(m.content))), None)
+    rude = _rude(example)
     if rude:
-        yield "inappropriate", rude.group().lower()
+        yield "inappropriate", rude
     if example.label is None and len(example.answer.content) >= _LONG:
         fact = _fact(example)
         if fact:
             yield "teaches_facts", fact
+
+
+def _rude(example: Example) -> str:
+    """The first abusive word, or ""."""
+    text = "\n".join([m.content for m in example.messages])
+    folded = text.casefold()
+    # Most rows hold none of the stems, which is told in a tenth of the time that the pattern takes.
+    found = _RUDE.search(text) if any(stem in folded for stem in _STEMS) else None
+    return found.group().lower() if found else ""
 
 
 def _order(example: Example) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, Self
 
 import numpy as np
+
+_TOGETHER = 256
 
 
 class Spool:
@@ -15,6 +18,7 @@ class Spool:
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
         self._end = 0
+        self._waiting: list[bytes] = []
 
     def __enter__(self) -> Self:
         return self
@@ -26,17 +30,27 @@ class Spool:
         """Append `text`, which holds no line break, and say where it begins."""
         line = text.encode("utf-8", "surrogatepass") + b"\n"
         at = self._end
-        self._file.write(line)
+        self._waiting.append(line)
         self._end += len(line)
+        if len(self._waiting) == _TOGETHER:
+            self._flush()
         return at
+
+    def _flush(self) -> None:
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(b"".join(self._waiting))
+        self._waiting.clear()
 
     def lines(self) -> Iterator[bytes]:
         """All lines in order."""
+        self._flush()
         self._file.seek(0)
         yield from self._file
 
     def line(self, at: int) -> str:
         """The line that begins at `at`."""
+        if self._waiting:
+            self._flush()
         self._file.seek(at)
         return self._file.readline().decode("utf-8", "surrogatepass")[:-1]
 

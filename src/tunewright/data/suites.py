@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunewright.data.checks import EXAMPLES, said, snippet
-from tunewright.data.table import Table
+from tunewright.data.table import BANDS, Table
 from tunewright.records import Finding
 from tunewright.text import alike, sketch
 
@@ -63,12 +63,11 @@ def _candidates(table: Table, trains: np.ndarray, forms: list[str]) -> np.ndarra
 
     Of the questions that share one band with a row at most four are paired with it, so that work grows with the rows.
     """
-    bands = sketch(forms)
+    bands = sketch(forms)[:, :BANDS]
     asks = np.flatnonzero([bool(text.strip()) for text in forms])
     found = [_paired(asks, _whole(bands)[asks], trains, _whole(table.bands), most=None)]
     found += [
-        _paired(asks, bands[asks, band], trains, np.asarray(table.bands[:, band]), most=_MANY)
-        for band in range(bands.shape[1])
+        _paired(asks, bands[asks, band], trains, np.asarray(table.bands[:, band]), most=_MANY) for band in range(BANDS)
     ]
     return np.unique(np.concatenate(found), axis=0)
 

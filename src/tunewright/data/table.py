@@ -22,23 +22,25 @@ FAULTS = ("", "bad_row", "role_order", "empty_output", "mixed_format", "tool_cal
 _LABEL_CHARS = 100
 _LABELS_MOST = 2000
 _BATCH = 2000
+BANDS = 32
 
 Form = Callable[[str], str]
+
+# Kept, as `json.dumps` would make a new encoder for every row.
+_WRITTEN = json.JSONEncoder(ensure_ascii=False).encode
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def key(*parts: str) -> int:
     """64 bits that stand for the parts; never 0, which stands for nothing to compare."""
-    mark = blake2b(digest_size=8)
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        mark.update(len(raw).to_bytes(4, "little"))
-        mark.update(raw)
-    return int.from_bytes(mark.digest(), "little") or 1
+    raw = [part.encode("utf-8", "surrogatepass") for part in parts]
+    told = b"".join(piece for text in raw for piece in (len(text).to_bytes(4, "little"), text))
+    return int.from_bytes(blake2b(told, digest_size=8).digest(), "little") or 1
 
 
 def canonical(value: Any) -> str:
     """JSON in which equal values are equal texts."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _CANONICAL(value) if value else json.dumps(value)
 
 
 class Table:
@@ -46,10 +48,10 @@ class Table:
 
     `input`, `output` are keys of normal forms (0: empty, equal to nothing), `content` of everything that is trained
     on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in `spool`,
-    `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `bands` holds
-    a MinHash sketch of the input per row. `keys` stands for the names in a JSON answer, `language` and `replied` are
-    places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `rewords` is
-    what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since 1970 or NaN.
+    `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `sketches`
+    holds what tells near inputs, a row each, its MinHash `bands` first. `keys` stands for the names in a JSON answer,
+    `language` and `replied` are places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `rewords`
+    is what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since 1970 or NaN.
     """
 
     def __init__(self, form: Form, sources: list[Source]) -> None:
@@ -61,7 +63,7 @@ class Table:
         self.notes = Notes()
         self.spool = Spool()
         self.forms = Spool()
-        self._bands = Matrix(np.uint32)
+        self._sketches = Matrix(np.uint32)
         self._unsketched: list[str] = []
         self._columns: dict[str, array[Any]] = {
             "source": array("H"),
@@ -99,7 +101,7 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self.spool.__exit__()
         self.forms.__exit__()
-        self._bands.close()
+        self._sketches.close()
 
     def add(self, source: int, row: Row, facts: TokenFacts | None) -> None:
         """Enter one row of `sources[source]`; `facts` are its token counts where somebody counts them."""
@@ -111,7 +113,7 @@ class Table:
             self._unsketched.append("")
         else:
             values |= self._keys(example)
-            values["offset"] = self.spool.write(json.dumps(plain(example), ensure_ascii=False))
+            values["offset"] = self.spool.write(_WRITTEN(plain(example)))
             values["synthetic"] = example.synthetic
             values["keys"] = _keys_of(example.answer.content)
             if example.license:
@@ -127,7 +129,7 @@ class Table:
             column.append(values.get(name, 0))
 
     def _sketch(self) -> None:
-        self._bands.append(sketch(self._unsketched))
+        self._sketches.append(sketch(self._unsketched))
         self._unsketched.clear()
 
     def _keys(self, example: Example) -> dict[str, int]:
@@ -157,7 +159,10 @@ class Table:
             "replied": language.place(answer.content) if len(reply) > _LABEL_CHARS else 0,
             "input": key(*parts, tools) if something else 0,
             "output": key(output, calls) if output or calls else 0,
-            "content": key(*(m.role + m.content + canonical(m.tool_calls) for m in example.messages), tools),
+            "content": key(
+                *(f"{m.role}{m.content}{canonical(m.tool_calls) if m.tool_calls else '[]'}" for m in example.messages),
+                tools,
+            ),
             "group": key(example.group) if example.group is not None else 0,
             "rewords": key(self._spaced(example.rewords)) if example.rewords is not None else 0,
         }
@@ -182,7 +187,8 @@ class Table:
     def close(self) -> None:
         """Freeze the columns; from here on `c[name]` are arrays; `train`, `test`, `rehearsal` mask usable rows."""
         self._sketch()
-        self.bands = self._bands.array()
+        self.sketches = self._sketches.array()
+        self.bands = self.sketches[:, :BANDS]
         self.c = {
             name: np.frombuffer(column, dtype=column.typecode) if len(column) else np.zeros(0, column.typecode)
             for name, column in self._columns.items()

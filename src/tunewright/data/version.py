@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.data.progress import Progress, silent
 from tunewright.data.split import NAMES
 from tunewright.data.table import Table
 from tunewright.errors import DataError
@@ -18,10 +19,16 @@ from tunewright.records import DatasetRecord, Example, Message
 from tunewright.store import directory, read_json, read_lines, write_json
 
 _ID_CHARS = 16
+_EVERY = 10_000
 
 
 def write(
-    folder: Path, record: DatasetRecord, table: Table, split: np.ndarray, answers: Mapping[int, str]
+    folder: Path,
+    record: DatasetRecord,
+    table: Table,
+    split: np.ndarray,
+    answers: Mapping[int, str],
+    progress: Progress = silent,
 ) -> tuple[Path, DatasetRecord]:
     """Write the rows of `table` by `split` (-1: not used) with their new `answers`, and `dataset.json`.
 
@@ -29,7 +36,11 @@ def write(
     already there is left as it is.
     """
     total = sha256(record.model_dump_json(exclude={"parent", "note"}).encode())
-    for line, place in _lines(table, split, answers):
+    # Twice over the rows: the name of the folder is known only when all of them are.
+    rows = 2 * int((split >= 0).sum())
+    for done, (line, place) in enumerate(_lines(table, split, answers)):
+        if done % _EVERY == 0:
+            progress("rows written, in two passes", done, rows)
         total.update(bytes([place]) + line)
     record = record.model_copy(update={"id": total.hexdigest()[:_ID_CHARS]})
     path = folder / record.id
@@ -38,7 +49,9 @@ def write(
     with directory(path) as draft:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context((draft / f"{name}.jsonl").open("wb")) for name in NAMES]
-            for line, place in _lines(table, split, answers):
+            for done, (line, place) in enumerate(_lines(table, split, answers), rows // 2):
+                if done % _EVERY == 0:
+                    progress("rows written, in two passes", done, rows)
                 files[place].write(line)
         write_json(draft / "dataset.json", record.model_dump(mode="json"))
     return path, record
@@ -47,9 +60,9 @@ def write(
 def _lines(table: Table, split: np.ndarray, answers: Mapping[int, str]) -> Iterator[tuple[bytes, int]]:
     """The used rows as they are written, and the split of each."""
     index = np.flatnonzero(table.c["fault"] == 0)
-    for line, i in zip(table.spool.lines(), index, strict=True):
-        if split[i] >= 0:
-            yield (_answered(line, answers[int(i)]) if int(i) in answers else line), int(split[i])
+    for line, i, place in zip(table.spool.lines(), index.tolist(), split[index].tolist(), strict=True):
+        if place >= 0:
+            yield (_answered(line, answers[i]) if i in answers else line), place
 
 
 def _answered(line: bytes, answer: str) -> bytes:

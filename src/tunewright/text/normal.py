@@ -9,7 +9,9 @@ import unicodedata
 # and marks stay: so it goes before.
 _ALONE = "´"
 _SPACES = str.maketrans(dict.fromkeys("!?…\"'’‘“”`¿¡", " "))
+_ALL_SPACES = {**_SPACES, **dict.fromkeys(map(ord, ".,:;"), " ")}
 _HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐](?=[^\W\d_])")
+_BETWEEN = re.compile(r"\d[.,:;]\d")
 _POINT = re.compile(r"(?<!\d)[.,:;]|[.,:;](?!\d)")
 
 
@@ -23,6 +25,11 @@ def normal(text: str, *, strict: bool = False) -> str:
     """
     if strict:
         return " ".join(unicodedata.normalize("NFKC", text).split())
-    text = unicodedata.normalize("NFKC", text.replace(_ALONE, " ")).casefold()
-    text = _POINT.sub(" ", _HYPHEN.sub(" ", text)).translate(_SPACES)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.replace(_ALONE, " "))
+    text = text.casefold()
+    if "-" in text or "‐" in text:
+        text = _HYPHEN.sub(" ", text)
+    # Where no mark stands between digits, as in most texts, all of them go at once.
+    text = _POINT.sub(" ", text).translate(_SPACES) if _BETWEEN.search(text) else text.translate(_ALL_SPACES)
     return " ".join(text.split())
