@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
+from peft.tuners.lora.bnb import Linear4bit as PeftLinear4bit
 from safetensors.torch import load_file
 
 from tests.train.families import CONFIGS, model_of, rows
 from tests.train.together import tune
+from tunewright.models import quantised
 from tunewright.train import Settings, fit
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.choice import choose
@@ -106,7 +109,7 @@ def test_any_set_of_adapted_layers(preset: str | tuple[str, ...]) -> None:
     assert _apart(got, _gradients(model)) <= 1e-5
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
@@ -115,7 +118,7 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, tmp_path: Pat
             "alpha": 8,
             "effective_batch_size": 5,
             "epochs": 2,
-            "learning_rate": 5e-3 if method == "lora" else 1e-3,
+            "learning_rate": 1e-3 if method == "full" else 5e-3,
             "micro_batch_tokens": 200,
             "schedule": "cosine",
             "weight_decay": 0.1,
@@ -127,6 +130,48 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, tmp_path: Pat
     plain = fit_plainly(model_of("llama"), rows(12), settings)
     assert losses == pytest.approx(plain, abs=1e-5)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("dequantise", ["once", "each_pass"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "mistral-sliding", "phi3", "gpt-neox"])
+def test_on_a_base_in_4_bits_gradients_are_those_of_peft_and_bitsandbytes(family: str, dequantise: str) -> None:
+    settings = SETTINGS.model_copy(update={"method": "qlora", "dequantise": dequantise})
+    model, examples = _tuned(family, settings), rows()
+    adapted = [m for m in model.modules() if hasattr(m, "lora_A")]
+    assert {type(m) for m in adapted} == {PeftLinear4bit}
+    assert {type(m.base_layer) for m in adapted} == {Linear4bit}
+    choice = choose(model, examples, settings)
+    assert choice.how == EXPECTED[family]
+    assert choice.computer.kept == (choice.computer.decoder is not None and dequantise == "once")
+    for budget in (10_000, 150):
+        batches = choice.computer.lay_out(examples, budget)
+        loss = choice.computer.accumulate(batches, sum(batch.weight for batch in batches))
+        got = _gradients(model)
+        assert loss == pytest.approx(gradients(model, examples), rel=1e-6)
+        assert _apart(got, _gradients(model)) <= 1e-5
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_weights_in_4_bits_are_read_back_once_each_way_or_once_for_all(
+    recompute: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, examples = _tuned("llama", SETTINGS.model_copy(update={"method": "qlora"})), rows()
+    read: list[int] = []
+    really = quantised.weight_of
+    monkeypatch.setattr(quantised, "weight_of", lambda layer: read.append(id(layer)) or really(layer))
+    found = []
+    for kept in (False, True):
+        computer = Computer(model, "float32", "forest", fused=True, share=True, kept=kept)
+        computer.recompute(recompute)
+        read.clear()
+        batches = computer.lay_out(examples, 10_000)
+        assert len(batches) == 1
+        computer.accumulate(batches, sum(batch.weight for batch in batches))
+        # Seven weights in each of three blocks. What the forward pass read back last is still there for the backward
+        # pass: the last block's, and queries, keys and values of the block before, which lie elsewhere in the last.
+        assert len(read) == (0 if kept else 2 * 7 * 3 - 7 - 3)
+        found.append(_gradients(model))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 @pytest.fixture(scope="module")

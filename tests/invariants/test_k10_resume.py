@@ -139,8 +139,19 @@ def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:
         fit(model_of("llama"), rows(10), [], other, directory=tmp_path, resume=True)
 
 
-def test_full_tuning_resumes_too(tmp_path: Path) -> None:
-    settings = Settings(method="full", effective_batch_size=4, steps=6, learning_rate=1e-3, checkpoints=2)
+@pytest.mark.parametrize(("method", "dequantise"), [("full", "auto"), ("qlora", "once"), ("qlora", "each_pass")])
+def test_other_methods_resume_too(method: str, dequantise: str, tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "method": method,
+            "rank": 4,
+            "effective_batch_size": 4,
+            "steps": 6,
+            "learning_rate": 1e-3,
+            "checkpoints": 2,
+            "dequantise": dequantise,
+        }
+    )
     one, two = tmp_path / "one", tmp_path / "two"
     fit(model_of("llama"), rows(10), [], settings, directory=one)
     seen: list[Any] = []
@@ -156,6 +167,9 @@ def test_full_tuning_resumes_too(tmp_path: Path) -> None:
         )
     fit(model_of("llama"), rows(10), [], settings, directory=two, resume=True)
     assert _losses(one) == _losses(two)
+    name = "model.safetensors" if method == "full" else "adapter_model.safetensors"
+    ours, theirs = (load_file(folder / "checkpoints" / "step-6" / name) for folder in (one, two))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 if os.name != "posix":

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.train.families import model_of, rows
-from tunewright.errors import TrainingError
+from tunewright.errors import ModelError, TrainingError
+from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import Settings, fit, targets
 from tunewright.train.adapters import assert_alive, prepare, trainable
@@ -38,6 +39,44 @@ def test_said_and_true_for_lora(tmp_path: Path) -> None:
     for name, parameter in result.model.get_base_model().named_parameters():
         if "lora_" not in name:
             assert torch.equal(parameter, base[name.replace(".base_layer", "")]), f"{name} moved"
+
+
+@pytest.mark.parametrize("dequantise", ["once", "each_pass"])
+def test_said_and_true_for_a_base_in_4_bits(dequantise: str, tmp_path: Path) -> None:
+    told: list[Any] = []
+    base = quantised.quantise(model_of("llama"))
+    result = _fit(tmp_path, told, method="qlora", dequantise=dequantise)
+    start = told[0]
+    weights = 3 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48)
+    expected = 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
+    assert start["trainable_parameters"] == result.trainable_parameters == expected
+    assert start["parameters"] == sum(p.numel() for p in model_of("llama").parameters()) + expected
+    assert (start["weights_dtype"], start["trainable_dtype"], start["optimizer_dtype"]) == ("nf4", "float32", "float32")
+    said = start["quantisation"]
+    assert (said["weights"], said["other_weights_dtype"], said["dequantised"]) == (weights, "float32", dequantise)
+    # Layers this small hardly share the outer magnitudes: 32 bits for some 20 blocks.
+    assert 4.125 < said["bits_per_weight"] < 4.16
+    after = result.model.get_base_model()
+    for name, parameter in after.named_parameters():
+        if "lora_" not in name:
+            assert torch.equal(parameter, base.get_parameter(name.replace(".base_layer", ""))), f"{name} moved"
+    assert all(bool(p.any()) for name, p in after.named_parameters() if "lora_B" in name)
+
+
+def test_a_layer_that_is_not_in_4_bits_is_named() -> None:
+    model = quantised.quantise(model_of("llama"))
+    whole = torch.nn.Linear(32, 48, bias=False)
+    model.set_submodule("model.layers.1.mlp.up_proj", whole)
+    with pytest.raises(TrainingError, match=r"layers\.1\.mlp\.up_proj"):
+        prepare(model, Settings(method="qlora"))
+
+
+def test_without_bitsandbytes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantised, "bnb", None)
+    with pytest.raises(ModelError, match="bitsandbytes") as error:
+        prepare(model_of("llama"), Settings(method="qlora"))
+    assert "pip install 'tunewright[qlora]'" in error.value.remedy
+    assert error.value.exit_code == 2
 
 
 def test_full_tuning_moves_every_weight(tmp_path: Path) -> None:

@@ -29,7 +29,14 @@ def _accuracy(model: Any, examples: list[Rendered]) -> float:
 
 @pytest.mark.parametrize(
     ("method", "rate", "precision"),
-    [("lora", 2e-2, "float32"), ("lora", 2e-2, "bfloat16"), ("full", 1e-2, "float32"), ("full", 1e-2, "bfloat16")],
+    [
+        ("lora", 2e-2, "float32"),
+        ("lora", 2e-2, "bfloat16"),
+        ("qlora", 2e-2, "float32"),
+        ("qlora", 2e-2, "bfloat16"),
+        ("full", 1e-2, "float32"),
+        ("full", 1e-2, "bfloat16"),
+    ],
 )
 def test_sixteen_rows_by_heart(method: str, rate: float, precision: str, tmp_path: Path) -> None:
     examples = rows(16, prefix=20)

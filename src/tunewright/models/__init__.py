@@ -1,8 +1,9 @@
 """Takes a model's name, gives the loaded base with what is known about it."""
 
+from tunewright.models import quantised
 from tunewright.models.encoder import load_encoder
 from tunewright.models.licence import licence_of
-from tunewright.models.load import Base, adapter_onto, load, locate, parameters
+from tunewright.models.load import Base, adapter_onto, load, locate
 from tunewright.models.probe import choose_precision
 
 __all__ = [
@@ -13,5 +14,5 @@ __all__ = [
     "load",
     "load_encoder",
     "locate",
-    "parameters",
+    "quantised",
 ]

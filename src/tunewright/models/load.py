@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from tunewright.errors import ModelError
+from tunewright.models import quantised
 from tunewright.recipe import ModelSpec
 from tunewright.store import digest, tree_digest
 
@@ -31,7 +32,7 @@ class Base:
     """A loaded base model.
 
     `sha256` covers its weight and config files; `path` is the local folder, or None for a hub id; `name` is what a
-    person calls it.
+    person calls it. `quantisation` says in which form its weights are held, None for as they are in the files.
     """
 
     model: Any
@@ -39,6 +40,7 @@ class Base:
     name: str
     path: Path | None
     sha256: str
+    quantisation: dict[str, Any] | None = None
 
     @property
     def parameters(self) -> int:
@@ -48,7 +50,7 @@ class Base:
 
 def parameters(model: Any, *, trainable: bool = False) -> int:
     """Number of (trainable) weights of a torch model; tied ones count once."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
+    return sum(quantised.size_of(p) for p in model.parameters() if p.requires_grad or not trainable)
 
 
 def locate(spec: ModelSpec, root: Path) -> str:
@@ -98,12 +100,21 @@ def _reachable(spec: ModelSpec) -> None:
         ) from error
 
 
-def load(spec: ModelSpec | str, *, root: Path | None = None, dtype: str = "float32", device: str = "cpu") -> Base:
+def load(
+    spec: ModelSpec | str,
+    *,
+    root: Path | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    in_4_bits: bool = False,
+) -> Base:
     """Load the base `spec` names onto `device` with weights as `dtype`, in evaluation mode.
 
-    Raises `ModelError` when it is not a causal language model with a tokenizer and a chat template.
+    With `in_4_bits` the linear layers but the head are held as `quantised` says. Raises `ModelError` when it is not a
+    causal language model with a tokenizer and a chat template, or bitsandbytes is wanted and not there.
     """
     spec = ModelSpec(id=spec, revision=None) if isinstance(spec, str) else spec
+    packing = {"quantization_config": quantised.how(), "device_map": {"": device}} if in_4_bits else {}
     source = locate(spec, root or Path.cwd())
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
@@ -118,6 +129,7 @@ def load(spec: ModelSpec | str, *, root: Path | None = None, dtype: str = "float
             dtype=DTYPES[dtype],
             use_safetensors=True,
             trust_remote_code=False,
+            **packing,
             **options,
         )
     except (OSError, ValueError, KeyError, HFValidationError, json.JSONDecodeError) as error:
@@ -135,11 +147,12 @@ def load(spec: ModelSpec | str, *, root: Path | None = None, dtype: str = "float
         )
     folder = Path(source) if Path(source).is_dir() else None
     return Base(
-        model=model.to(device).eval(),
+        model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
         tokenizer=tokenizer,
         name=spec.id,
         path=folder,
         sha256=_identity(folder, model, spec),
+        quantisation=quantised.FORM if in_4_bits else None,
     )
 
 

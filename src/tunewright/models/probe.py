@@ -43,10 +43,9 @@ _CANDIDATES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def _commonest_linear(model: Any) -> tuple[int, int] | None:
     counts: dict[tuple[int, int], int] = {}
     for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(module, torch.nn.Linear) and weight is not None and weight.ndim == 2:
-            shape = (int(weight.shape[0]), int(weight.shape[1]))
-            counts[shape] = counts.get(shape, 0) + weight.numel()
+        if isinstance(module, torch.nn.Linear):
+            shape = (module.out_features, module.in_features)
+            counts[shape] = counts.get(shape, 0) + module.out_features * module.in_features
     return max(counts, key=lambda s: counts[s]) if counts else None
 
 

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, TaskType, get_peft_model
 
 from tunewright.errors import TrainingError
+from tunewright.models import quantised
 from tunewright.train.settings import Settings
 
 # Names under which families keep their query, value, key and output projections; fused ones stand for their parts.
@@ -55,20 +56,39 @@ def _is_linear(module: torch.nn.Module) -> bool:
 
 
 def prepare(model: Any, settings: Settings) -> Any:
-    """`model` with what is to be trained made trainable, in float32: a PEFT model, or the model itself."""
+    """`model` with what is to be trained made trainable, in float32: a PEFT model, or the model itself.
+
+    For `qlora` the adapted layers' weights are held in 4 bits; they become so here if they are not yet.
+    """
     if settings.method == "full":
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         return model.float()
+    if settings.method == "qlora" and not quantised.layers(model):
+        quantised.quantise(model)
+    chosen = targets(model, settings.target_modules)
+    if settings.method == "qlora":
+        _assert_quantised(model, chosen)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=list(targets(model, settings.target_modules)),
+        target_modules=list(chosen),
         task_type=TaskType.CAUSAL_LM,
         bias="none",
     )
     return get_peft_model(model, config)
+
+
+def _assert_quantised(model: Any, chosen: tuple[str, ...]) -> None:
+    """Raise `TrainingError` when a layer that gets an adapter is not held in 4 bits."""
+    whole = [name for name in chosen if not quantised.is_quantised(model.get_submodule(name))]
+    if whole:
+        raise TrainingError(
+            f"{len(whole)} of {len(chosen)} adapted layers are not held in 4 bits, `{whole[0]}` among them.",
+            where="train.method: qlora",
+            remedy="Leave them out of train.target_modules, or use train.method: lora.",
+        )
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from tunewright.errors import TunewrightError
+from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train.adapters import trainable
 from tunewright.train.fused import fits
 from tunewright.train.settings import Settings
-from tunewright.train.step import Computer, Layout
+from tunewright.train.step import DTYPES, Computer, Layout
 
 # Float32 sums in another order differ by about 1e-6; a leak between examples by far more than this.
 _TOLERANCE = 1e-4
@@ -53,13 +54,21 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
             refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
             continue
         if gap <= _TOLERANCE:
-            if settings.precision != "float32":
-                computer = Computer(model, settings.precision, layout, fused=fused, share=share)
+            kept = fused and _keeps(model, settings)
+            if settings.precision != "float32" or kept:
+                computer = Computer(model, settings.precision, layout, fused=fused, share=share, kept=kept)
             return Choice(computer, name, tuple(refused))
         refused.append(f"{name}: differs from one example at a time by {gap:.1e}")
     return Choice(
         Computer(model, settings.precision, "alone", fused=False, share=False), "one example at a time", tuple(refused)
     )
+
+
+def _keeps(model: Any, settings: Settings) -> bool:
+    """Whether weights that are held in 4 bits are read back once for the whole run, rather than in every pass."""
+    if settings.dequantise == "auto":
+        return quantised.may_be_kept(model, DTYPES[settings.precision])
+    return settings.dequantise == "once" and bool(quantised.layers(model))
 
 
 def _drops(model: Any) -> bool:

@@ -18,8 +18,9 @@ from peft import PeftModel
 from peft.tuners.lora import Linear as LoraLinear
 
 from tunewright.layout import Attention, MicroBatch
+from tunewright.models import quantised
 from tunewright.train.head import loss_and_grad
-from tunewright.train.products import Product, base
+from tunewright.train.products import Place, Product, base
 
 # Families whose decoder is: norm, attention with rotary positions, norm, gated MLP with SiLU.
 FAMILIES = ("llama", "mistral", "qwen2")
@@ -55,20 +56,34 @@ class _Kept:
     down_in: torch.Tensor
 
 
+class _Places(dict[str, Place]):
+    """A place for each kind of product, for all layers in turn."""
+
+    def __missing__(self, kind: str) -> Place:
+        self[kind] = Place()
+        return self[kind]
+
+
 class _Layer:
-    def __init__(self, layer: Any, dtype: torch.dtype, last: bool) -> None:
+    """A decoder layer's products. Without `places` each has a place of its own."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype, last: bool, places: _Places | None) -> None:
         attention, mlp, norm = layer.self_attn, layer.mlp, layer.input_layernorm
         qkv = [attention.q_proj, attention.k_proj, attention.v_proj]
         # In the last layer queries are asked for fewer rows than keys and values, so they are a product of their own.
         split = [qkv[:1], qkv[1:]] if last else [qkv]
-        self.qkv = [Product(layers, dtype, norm.weight) for layers in split]
-        self.o = Product([attention.o_proj], dtype)
-        self.gate_up = Product([mlp.gate_proj, mlp.up_proj], dtype, layer.post_attention_layernorm.weight)
-        self.down = Product([mlp.down_proj], dtype)
+
+        def product(kind: str, layers: list[Any], norm: Any = None) -> Product:
+            return Product(layers, dtype, norm, None if places is None else places[kind])
+
+        self.qkv = [product(f"{len(layers)} of qkv", layers, norm.weight) for layers in split]
+        self.o = product("o", [attention.o_proj])
+        self.gate_up = product("gate_up", [mlp.gate_proj, mlp.up_proj], layer.post_attention_layernorm.weight)
+        self.down = product("down", [mlp.down_proj])
         self.epsilons = norm.variance_epsilon, layer.post_attention_layernorm.variance_epsilon
         self.size = attention.head_dim
-        self.kv = base(attention.k_proj).weight.shape[0] // self.size
-        self.group = base(attention.q_proj).weight.shape[0] // self.size // self.kv
+        self.kv = base(attention.k_proj).out_features // self.size
+        self.group = base(attention.q_proj).out_features // self.size // self.kv
         self.last = last
 
     @property
@@ -161,13 +176,17 @@ class _Layer:
 
 
 class Decoder:
-    """The fused computation of `model`'s loss and gradients. Built once per run; `refresh` after every update."""
+    """The fused computation of `model`'s loss and gradients. Built once per run; `refresh` after every update.
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    Unless `kept`, all layers' matrices lie in one layer's room in turn: for weights held in 4 bits.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype, kept: bool = True) -> None:
         causal = model.get_base_model()
         self.inside, self.dtype = causal.model, dtype
         count = len(self.inside.layers)
-        self.layers = [_Layer(layer, dtype, index == count - 1) for index, layer in enumerate(self.inside.layers)]
+        places = None if kept else _Places()
+        self.layers = [_Layer(each, dtype, index == count - 1, places) for index, each in enumerate(self.inside.layers)]
         self.head = causal.lm_head.weight.detach().to(dtype)
         self.norm = self.inside.norm.weight.detach().float()
         self.epsilon = self.inside.norm.variance_epsilon
@@ -256,14 +275,17 @@ def fits(model: Any) -> bool:
 
 def _plain(layer: Any) -> bool:
     """A LoRA layer as in the paper (Hu et al. 2021): no dropout, no bias, one adapter, none of the variants."""
-    if type(layer) is not LoraLinear or len(layer.active_adapters) != 1 or layer.merged or layer.fan_in_fan_out:
+    packed = quantised.is_quantised(base(layer))
+    if not (packed or type(layer) is LoraLinear):
+        return False
+    if len(layer.active_adapters) != 1 or layer.merged or layer.fan_in_fan_out:
         return False
     (name,) = layer.active_adapters
     return (
         isinstance(layer.lora_dropout[name], torch.nn.Identity)
         and not layer.lora_bias[name]
         and not layer.use_dora[name]
-        and type(base(layer)) is torch.nn.Linear
+        and (packed or type(base(layer)) is torch.nn.Linear)
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tunewright.errors import Interrupted, RunError, TrainingError
+from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import checkpoint as checkpoints
 from tunewright.train.adapters import assert_alive, not_adapted, prepare, trainable
@@ -168,16 +169,16 @@ def _resume(run: _Run) -> int:
 
 
 def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
-    base = next((p for p in run.model.parameters() if not p.requires_grad), run.parameters[0])
     return {
         "step": step,
         "steps": total,
         "examples": len(run.train),
         "validation_examples": len(run.validation),
         "trainable_parameters": sum(p.numel() for p in run.parameters),
-        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "parameters": sum(map(quantised.size_of, run.model.parameters())),
         "not_adapted": not_adapted(run.model),
-        "weights_dtype": str(base.dtype).removeprefix("torch."),
+        "weights_dtype": _frozen_dtype(run),
+        **_packing(run),
         "trainable_dtype": "float32",
         "optimizer_dtype": "float32",
         "compute_dtype": run.settings.precision,
@@ -188,6 +189,30 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
         "share": run.computer.share,
         "activation_checkpointing": run.computer.recomputes,
         "micro_batch_tokens": run.budget,
+    }
+
+
+def _frozen_dtype(run: _Run) -> str:
+    """The type of the weights that stay as they are (of the trained ones, where all move)."""
+    frozen = (p for p in run.model.parameters() if not p.requires_grad and not hasattr(p, "quant_state"))
+    return str(next(frozen, run.parameters[0]).dtype).removeprefix("torch.")
+
+
+def _packing(run: _Run) -> dict[str, Any]:
+    """What is held in 4 bits, how many bits a weight really takes, and how often it is read back."""
+    layers = run.computer.packed
+    if not layers:
+        return {"quantisation": None}
+    weights = sum(quantised.size_of(layer.weight) for layer in layers)
+    return {
+        "weights_dtype": quantised.FORM["type"],
+        "quantisation": {
+            **quantised.FORM,
+            "weights": weights,
+            "other_weights_dtype": _frozen_dtype(run),
+            "bits_per_weight": round(8 * sum(map(quantised.bytes_of, layers)) / weights, 4),
+            "dequantised": "once" if run.computer.kept else "each_pass",
+        },
     }
 
 

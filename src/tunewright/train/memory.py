@@ -45,7 +45,7 @@ def _bytes_per_token(model: Any) -> tuple[float, float]:
 
     A layer keeps every linear layer's input and output, twice for what lies between.
     """
-    width = sum(sum(m.weight.shape) for m in model.modules() if isinstance(m, torch.nn.Linear))
+    width = sum(m.in_features + m.out_features for m in model.modules() if isinstance(m, torch.nn.Linear))
     config = model.config.get_text_config()
     layers = config.num_hidden_layers
     return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers

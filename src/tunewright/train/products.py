@@ -9,6 +9,9 @@ holds everything. Forward: h = x Aᵀ, then y = [x | h] [W | s·B]ᵀ. Backward,
 the gradient of x is [g | e] [[W], [A]]. So an adapter adds two slim products to each wide one and no pass over the
 activations, and its sum is taken inside the product, before any rounding. The frozen weight of a norm before the
 layers is multiplied into the columns of W and A.
+
+Where W is held in 4 bits, M may lie in a place that the products of one kind lend each other, layer after layer: W is
+then read back once in the forward pass and once in the backward pass, and only a layer's worth of it is ever there.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
+
+from tunewright.models import quantised
 
 
 @dataclass(frozen=True)
@@ -31,32 +36,67 @@ class _Part:
     scale: float
 
 
-class Product:
-    """A stack of linear layers as one product. `refresh` must follow every change of the adapters."""
+@dataclass
+class Place:
+    """Where a product's matrix lies, and which product's it is at present."""
 
-    def __init__(self, layers: list[Any], dtype: torch.dtype, norm: torch.Tensor | None = None) -> None:
-        weights = [base(layer).weight.detach() for layer in layers]
-        self.inputs = weights[0].shape[1]
-        self.outputs = sum(w.shape[0] for w in weights)
+    matrix: torch.Tensor | None = None
+    holder: Product | None = None
+
+
+class Product:
+    """A stack of linear layers as one product. `refresh` must follow every change of the adapters.
+
+    Without a `place` the matrix lies in one of its own, laid out once; in a place that others use too, it is laid out
+    whenever another product has been there in between.
+    """
+
+    def __init__(
+        self, layers: list[Any], dtype: torch.dtype, norm: torch.Tensor | None = None, place: Place | None = None
+    ) -> None:
+        self.layers = [base(layer) for layer in layers]
+        self.inputs = self.layers[0].in_features
+        self.outputs = sum(layer.out_features for layer in self.layers)
         self.parts = _parts(layers)
         self.rank = sum(p.inner.shape[0] for p in self.parts if p.inner is not None)
         self.norm = None if norm is None else norm.detach().float()
-        device = weights[0].device
-        self.matrix = torch.zeros(self.outputs + self.rank, self.inputs + self.rank, dtype=dtype, device=device)
-        for part, weight in zip(self.parts, weights, strict=True):
-            self.matrix[part.rows, : self.inputs] = weight if self.norm is None else weight.float() * self.norm
-        biases = [base(layer).bias for layer in layers]
+        self.empty = torch.empty(0, dtype=dtype, device=self.layers[0].weight.device)
         self.bias = None
-        if any(b is not None for b in biases):
+        if any(layer.bias is not None for layer in self.layers):
             pieces = [
-                w.new_zeros(w.shape[0]) if b is None else b.detach() for b, w in zip(biases, weights, strict=True)
+                self.empty.new_zeros(layer.out_features) if layer.bias is None else layer.bias.detach().to(dtype)
+                for layer in self.layers
             ]
-            self.bias = torch.cat(pieces).to(dtype)
+            self.bias = torch.cat(pieces)
+        self.place = place or Place()
+        if place is None:
+            self._lay_out()
+
+    @property
+    def matrix(self) -> torch.Tensor:
+        """M [outputs + rank, inputs + rank], in the compute type."""
+        if self.place.holder is not self:
+            self._lay_out()
+        assert self.place.matrix is not None
+        return self.place.matrix
+
+    @torch.no_grad()
+    def _lay_out(self) -> None:
+        shape = self.outputs + self.rank, self.inputs + self.rank
+        if self.place.matrix is None or self.place.matrix.shape != shape:
+            self.place.matrix = self.empty.new_empty(shape)
+        matrix, self.place.holder = self.place.matrix, self
+        matrix[:, self.inputs :] = 0
+        for part, layer in zip(self.parts, self.layers, strict=True):
+            weight = quantised.weight_of(layer)
+            matrix[part.rows, : self.inputs] = weight if self.norm is None else weight.float() * self.norm
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the adapters' present values."""
+        """Take over the adapters' present values; where the matrix is not laid out, that will when it is."""
+        if self.place.holder is not self:
+            return
         for part in self.parts:
             if part.inner is None or part.outer is None or part.ranks is None:
                 continue
@@ -67,11 +107,11 @@ class Product:
 
     def room(self, rows: int) -> torch.Tensor:
         """An input buffer [rows, inputs + rank]; the caller fills the first `inputs` columns."""
-        return self.matrix.new_empty(rows, self.inputs + self.rank)
+        return self.empty.new_empty(rows, self.inputs + self.rank)
 
     def grad_room(self, rows: int) -> torch.Tensor:
         """A gradient buffer [rows, outputs + rank]; the caller fills the first `outputs` columns."""
-        return self.matrix.new_empty(rows, self.outputs + self.rank)
+        return self.empty.new_empty(rows, self.outputs + self.rank)
 
     def forward(self, buffer: torch.Tensor) -> torch.Tensor:
         """y [rows, outputs] for the input in `buffer`, whose last columns are filled for the backward pass."""
@@ -103,14 +143,14 @@ class Product:
 
 def base(layer: Any) -> Any:
     """The frozen layer under an adapter, or the layer itself."""
-    return layer.base_layer if isinstance(layer, LoraLinear) else layer
+    return layer.base_layer if isinstance(layer, LoraLayer) else layer
 
 
 def _parts(layers: list[Any]) -> list[_Part]:
     parts, row, rank = [], 0, 0
     for layer in layers:
-        rows = slice(row, row + base(layer).weight.shape[0])
-        if isinstance(layer, LoraLinear):
+        rows = slice(row, row + base(layer).out_features)
+        if isinstance(layer, LoraLayer):
             (name,) = layer.active_adapters
             inner, outer = layer.lora_A[name].weight, layer.lora_B[name].weight
             ranks = slice(rank, rank + inner.shape[0])

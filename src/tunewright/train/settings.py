@@ -14,7 +14,7 @@ from tunewright.records import Record
 class Settings(Record):
     """Every choice of a training run, none left open but the size of a forward pass, which changes no result."""
 
-    method: Literal["lora", "full"] = "lora"
+    method: Literal["lora", "qlora", "full"] = "lora"
     rank: int = Field(16, ge=1)
     alpha: float = Field(32.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -34,6 +34,7 @@ class Settings(Record):
     precision: Literal["float32", "bfloat16"] = "float32"
     share: bool = True
     activation_checkpointing: bool | Literal["auto"] = "auto"
+    dequantise: Literal["auto", "once", "each_pass"] = "auto"
 
 
 @dataclass(frozen=True)

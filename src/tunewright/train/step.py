@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from tunewright.errors import TrainingError
 from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
+from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train.fused import Decoder
 
@@ -26,13 +27,18 @@ class Computer:
     """Computes `model`'s losses and gradients in one precision and one layout.
 
     `forest` packs and shares; `padded` lays examples side by side; `alone` takes them one by one. With `fused` the
-    written-out decoder computes instead of the model's modules (forest only).
+    written-out decoder computes instead of the model's modules (forest only). Weights held in 4 bits are read back
+    once in every forward and every backward pass, or, if `kept`, once for all (fused only).
     """
 
-    def __init__(self, model: Any, precision: str, layout: Layout, *, fused: bool, share: bool) -> None:
+    def __init__(
+        self, model: Any, precision: str, layout: Layout, *, fused: bool, share: bool, kept: bool = False
+    ) -> None:
         self.model, self.precision, self.layout, self.share = model, precision, layout, share
         self.device = next(model.parameters()).device
-        self.decoder = Decoder(model, DTYPES[precision]) if fused else None
+        self.packed = quantised.layers(model)
+        self.kept = kept
+        self.decoder = Decoder(model, DTYPES[precision], kept or not self.packed) if fused else None
         self.recomputes = False
 
     def refresh(self) -> None:
@@ -101,8 +107,11 @@ class Computer:
                 loss += float(self._summed(batch))
         return loss, weight
 
-    def _attending(self, batch: Batch) -> contextlib.AbstractContextManager[None]:
-        return computing(self.model, batch) if isinstance(batch, MicroBatch) else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _attending(self, batch: Batch) -> Iterator[None]:
+        forest = computing(self.model, batch) if isinstance(batch, MicroBatch) else contextlib.nullcontext()
+        with forest, quantised.computing_in(self.packed, DTYPES[self.precision]):
+            yield
 
     def _summed(self, batch: Batch) -> torch.Tensor:
         """Weighted sum of the cross-entropies of the batch's targets."""

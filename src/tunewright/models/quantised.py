@@ -1,0 +1,138 @@
+"""Frozen weights in 4 bits: NF4 with double quantisation (Dettmers et al. 2023: "QLoRA"), kept by bitsandbytes.
+
+64 weights that follow each other are stored as the nearest of 16 levels each, times the largest magnitude among them;
+those magnitudes take 8 bits, and 256 of them share a float32. That is 4.127 bits per weight. The linear layers but the
+head are held so; embeddings, norms, biases and the head stay as they are. What these bits stand for, in float32, is the
+base that an adapter is trained, measured and exported on: how they are read back, and when, changes no result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+from transformers import BitsAndBytesConfig
+
+from tunewright.errors import ModelError
+
+try:
+    import bitsandbytes as bnb
+except ImportError:
+    bnb = None
+
+BLOCK, OUTER_BLOCK = 64, 256
+BITS = 4 + 8 / BLOCK + 32 / (BLOCK * OUTER_BLOCK)
+# Goes into run and manifest: an adapter made for one form of a base is refused on another.
+FORM = {"type": "nf4", "block_size": BLOCK, "double_quantisation": True, "quantised_from": "float32"}
+# Weights that were read back may take this share of the free memory.
+_SHARE = 1 / 4
+
+
+def needed(where: str = "train.method: qlora") -> None:
+    """Raise `ModelError` when bitsandbytes is not installed."""
+    if bnb is None:
+        raise ModelError(
+            "QLoRA keeps the base in 4 bits with bitsandbytes, which is not installed.",
+            where=where,
+            remedy="pip install 'tunewright[qlora]' – or use train.method: lora.",
+        )
+
+
+def how() -> BitsAndBytesConfig:
+    """What tells `from_pretrained` to quantise each weight as it is read: the whole base is never in memory."""
+    needed()
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=FORM["type"],
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+
+
+def quantise(model: Any) -> Any:
+    """`model`, changed in place: its linear layers but the head in 4 bits, as `from_pretrained` makes them."""
+    needed()
+    head = model.get_output_embeddings()
+    for name, module in list(model.named_modules()):
+        if type(module) is not nn.Linear or module is head:
+            continue
+        layer = bnb.nn.Linear4bit(
+            module.in_features, module.out_features, bias=False, compute_dtype=torch.float32, device="meta"
+        )
+        weight = bnb.nn.Params4bit(module.weight.detach(), quant_type=FORM["type"], module=layer)
+        layer.weight, layer.bias = weight.to(module.weight.device), module.bias
+        model.set_submodule(name, layer)
+    model.is_loaded_in_4bit = True  # PEFT asks for it
+    return settled(model)
+
+
+def settled(model: Any) -> Any:
+    """`model` with its 4-bit layers told to compute alike everywhere.
+
+    On processors with AVX512-BF16 they would turn their weights round at the first evaluation and compute in bfloat16
+    from then on, with magnitudes in bfloat16: another base than the one that was trained on.
+    """
+    for layer in layers(model):
+        layer.support_avx512bf16_for_cpu = False
+        layer.compute_type_is_set = True
+    return model.requires_grad_(False)
+
+
+def is_quantised(layer: Any) -> bool:
+    """Whether this layer's weight is held in 4 bits."""
+    return bnb is not None and isinstance(layer, bnb.nn.Linear4bit)
+
+
+def layers(model: Any) -> list[Any]:
+    """The layers of `model` that are held in 4 bits."""
+    return [module for module in model.modules() if is_quantised(module)]
+
+
+def weight_of(layer: Any) -> torch.Tensor:
+    """The weight [outputs, inputs] of a linear layer, read back to float32 where it is held in 4 bits."""
+    weight = layer.weight
+    if not is_quantised(layer):
+        return weight.detach()  # type: ignore[no-any-return]
+    return bnb.functional.dequantize_4bit(weight.data, weight.quant_state)  # type: ignore[no-any-return]
+
+
+def size_of(parameter: torch.Tensor) -> int:
+    """How many weights a parameter stands for: one in 4 bits holds two in each of its bytes."""
+    state = getattr(parameter, "quant_state", None)
+    return parameter.numel() if state is None else int(torch.Size(state.shape).numel())
+
+
+def bytes_of(model: Any) -> int:
+    """What the weights of `model` take in memory, the blocks' magnitudes included."""
+    total = 0
+    for parameter in model.parameters():
+        total += parameter.nbytes
+        state = getattr(parameter, "quant_state", None)
+        if state is not None:
+            total += state.absmax.nbytes + state.state2.absmax.nbytes
+    return total
+
+
+def may_be_kept(model: Any, dtype: torch.dtype) -> bool:
+    """Whether all weights that are held in 4 bits fit in memory as `dtype` beside them, with room for the rest."""
+    found = layers(model)
+    size = sum(layer.in_features * layer.out_features for layer in found) * dtype.itemsize
+    device = next(model.parameters()).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return bool(found) and size <= free * _SHARE
+
+
+@contextlib.contextmanager
+def computing_in(found: list[Any], dtype: torch.dtype) -> Iterator[None]:
+    """Let 4-bit layers multiply in `dtype` inside the block, and in float32 as ever after it."""
+    for layer in found:
+        layer.compute_dtype = dtype
+    try:
+        yield
+    finally:
+        for layer in found:
+            layer.compute_dtype = torch.float32
