@@ -49,7 +49,7 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
         elif name == "external":
             found[name] = _ask_server(project, run, stage)
         else:
-            found[name] = answer(project, run, name, project.base_engine, stage)
+            found[name] = answer(project, run, name, project.untuned_engine, stage)
     return found
 
 
@@ -149,7 +149,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     scored = []
     for way in ways:
         prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
-        rows = asked(project, f"prompted, {way.name}", suite, project.base_engine, answered, prompts, stage)
+        rows = asked(project, f"prompted, {way.name}", suite, project.untuned_engine, answered, prompts, stage)
         mean = decide(suite, {"prompted": rows}).arms[0]
         scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
     # Of equals the first, which is the plainest.

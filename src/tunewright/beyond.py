@@ -57,7 +57,9 @@ class Trials(Record):
 def forgotten(project: Project, run: RunFolder) -> Forgetting:
     """How much harder general text became for the run's tuned model."""
     tokenizer, tuned = project.base.tokenizer, project.tuned_engine(run.weights)
-    return forgetting(project.base_engine, tuned, lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
+    return forgetting(
+        project.untuned_engine, tuned, lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+    )
 
 
 def gates(project: Project, run: RunFolder) -> tuple[Gate, ...]:
@@ -203,7 +205,7 @@ def _answer(
     return run_arm(
         arm,
         suite,
-        project.base_engine if arm == "base" else project.tuned_engine(run.weights),
+        project.untuned_engine if arm == "base" else project.tuned_engine(run.weights),
         prompts=prompting(arm, suite, train=(), task=None, count=lambda messages, tools: 0, budget=0),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,

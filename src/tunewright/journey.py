@@ -152,12 +152,12 @@ def make_the_plan(project: Project) -> Plan:
     with project.tell.stage("plan") as found:
         plan = project.plan
         choice = plan.choice
-        method = f"LoRA r{choice['rank']}" if choice["method"] == "lora" else "all weights"
+        methods = {"lora": f"LoRA r{choice['rank']}", "qlora": f"QLoRA r{choice['rank']}", "full": "all weights"}
         seconds = plan.hours["expected"] * 3600
         about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
         found.append(
-            f"{method}, batch {choice['effective_batch_size']}, {choice['steps']} steps in {choice['precision']}"
-            f" · about {about} · {plan.memory_gb['total']:.1f} GB"
+            f"{methods[choice['method']]}, batch {choice['effective_batch_size']}, {choice['steps']} steps"
+            f" in {choice['precision']} · about {about} · {plan.memory_gb['total']:.1f} GB"
         )
     return plan
 
@@ -170,6 +170,8 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
         predictions = answering.answers(project, run, names, "baseline")
         evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
+        if project.untuned.quantisation:
+            found.append("they asked the base in 4 bits: memory does not hold it whole")
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 
@@ -218,8 +220,8 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
 def export(project: Project, name: str | None = None, to: str = "adapter", *, run: RunFolder | None = None) -> Artifact:
     """The run as files that plain transformers and PEFT load, with the certificate that they answer alike."""
     run = run or project.folder.trained(name)
-    if to not in ("adapter", "merged"):
-        raise RunError(f"`{to}` is not a form to export to.", where="--to", remedy="Forms: adapter, merged.")
+    if to not in stages.FORMS:
+        raise RunError(f"`{to}` is not a form to export to.", where="--to", remedy=f"Forms: {', '.join(stages.FORMS)}.")
     with project.tell.stage("export") as found:
         artifact = stages.exported(project, run, to)
         proof = artifact.certificate
@@ -246,8 +248,8 @@ def run(project: Project, *, resume: bool = False) -> Outcome:
         return cheaper
     train(project, resume=resume, run=folder)
     outcome = evaluate(project, run=folder)
-    lora = project.recipe.train.method == "lora"
-    artifact = export(project, to="adapter" if lora else "merged", run=folder)
+    full = project.recipe.train.method == "full"
+    artifact = export(project, to="merged" if full else "adapter", run=folder)
     proof = artifact.certificate
     said = f"{proof.probes} probes, tokens {'identical' if proof.tokens_equal else 'differ'}, log-probabilities within"
     parity = Gate(name="parity", ok=proof.ok, message=f"{said} {proof.logprob_gap:.0e}.")

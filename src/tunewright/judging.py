@@ -16,7 +16,8 @@ from tunewright.records import Case, Gate, Message
 from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json
-from tunewright.workshop import Project, identity
+from tunewright.tuned import identity
+from tunewright.workshop import Project
 
 _SAYS = Sampling(max_new_tokens=16)
 # Requests put at once: what is answered is kept after each of them.

@@ -328,7 +328,10 @@ class StepEvent:
 
 
 class RunRecord(Record):
-    """What a training run was asked for and what it resolved to. Status is derived from the files beside it."""
+    """What a training run was asked for and what it resolved to. Status is derived from the files beside it.
+
+    `quantisation` is the form the base's weights were held in; None: as they are in its files.
+    """
 
     id: str
     created: str
@@ -339,6 +342,7 @@ class RunRecord(Record):
     base_sha256: str
     renderer: str
     versions: dict[str, str]
+    quantisation: dict[str, Any] | None = None
 
 
 class TrainResult(Record):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import models
+from tunewright import models, tuned
 from tunewright.answering import Predictions, answer, asked, validation_suite
 from tunewright.errors import Interrupted, RunError
 from tunewright.evaluate import decide
@@ -28,10 +28,13 @@ from tunewright.records import (
 from tunewright.report import evidence_of, evidence_page
 from tunewright.store import directory, read_json, read_lines, tree_digest, write_json, write_text
 from tunewright.train import FitResult, Settings, fit
-from tunewright.workshop import Project, identity, tuned_model
+from tunewright.workshop import Project
 
 _PROBE_TOKENS = 32
 _PROBE_ROWS = 64
+
+# What a run can be exported as. The last one is another model than the one that was tuned: see `_onto_whole`.
+FORMS = ("adapter", "merged", "merged_unquantised")
 
 
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
@@ -89,6 +92,7 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
     if resume and run.trained.is_file():
         project.ranks.told(None)
         return TrainResult.model_validate(read_json(run.trained))
+    project.forget_untuned()
     base = project.fresh()
     settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
     trained = project.rendered("train") + project.rendered("rehearsal")
@@ -168,6 +172,7 @@ def _result(run: RunFolder, fitted: FitResult) -> TrainResult:
 def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     """Write the form `to` and put the trained model's probes to it, loaded afresh from disk."""
     record = RunRecord.model_validate(read_json(run.record))
+    tuned.same_form(record, project.base)
     renderer = project.renderer
     into = project.folder.artifacts / f"{run.id}-{to}"
     facts = manifest(record, renderer.stop_ids)
@@ -178,12 +183,16 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
         write_adapter(run.weights, into, facts, project.base.tokenizer)
         model = models.adapter_onto(project.fresh().model, into)
     else:
-        write_merged(tuned_model(project, run.weights), into, facts, project.base.tokenizer, renderer.stop_ids)
+        if to == "merged_unquantised":
+            made = _onto_whole(project, run, record)
+        else:
+            made = tuned.load(run.weights, project.base, project.fresh, project.device, read_back=True)
+        write_merged(made, into, facts, project.base.tokenizer, renderer.stop_ids)
         model = models.load(str(into), device=project.device).model
     judged = Evaluation.model_validate(read_json(run.outcome)) if run.outcome.is_file() else None
     card = model_card(record, project.audit.dataset, judged, task=project.recipe.task, licence=project.licence.text)
     write_text(into / "README.md", card)
-    check_manifest(into, project.base.sha256, renderer.fingerprint)
+    check_manifest(into, project.base.sha256, renderer.fingerprint, project.base.quantisation)
     certificate = _certificate(project, run, into, model, to)
     artifact = Artifact(
         artifact=into.name,
@@ -196,9 +205,27 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     return artifact
 
 
+def _onto_whole(project: Project, run: RunFolder, record: RunRecord) -> Any:
+    """The adapter of a base in 4 bits on the base as published: another model, for which only its score can vouch.
+
+    Raises `RunError` where there are no 4 bits, or no score yet to hold it against.
+    """
+    if record.quantisation is None:
+        raise RunError("this run's base was not in 4 bits.", where=run.id, remedy="Use --to merged.")
+    if not run.outcome.is_file():
+        raise RunError(
+            "the adapter on the unquantised base is another model than the tuned one, and is offered by its held-out "
+            "score alone; this run has none to compare with yet.",
+            where=run.id,
+            remedy="tunewright evaluate – or use --to merged, which is the tuned model.",
+        )
+    whole = models.load(project.recipe.model, root=project.folder.root, device=project.device)
+    return models.adapter_onto(whole.model, run.weights)
+
+
 def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: str) -> Certificate:
     """Probes, and the suite's score where the trained model has one to compare with."""
-    engine = project.engine(model, identity(project.base, into))
+    engine = project.engine(model, tuned.identity(project.base, into))
     certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, project.base_engine)
     if not run.outcome.is_file():
         return certificate
@@ -211,7 +238,10 @@ def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: s
     made = answer(project, kept, "tuned", engine, "export")
     scored = [p.score for p in made if p.score is not None]
     own = sum(scored) / len(scored) if scored else None
-    return certificate.model_copy(update={"suite_score": own, "suite_score_trained": trained})
+    found = {"suite_score": own, "suite_score_trained": trained}
+    if to == "merged_unquantised":  # its probes differ, being another model's: it has to do as well on the suite
+        found["ok"] = own is not None and own >= trained and certificate.differs_from_base
+    return certificate.model_copy(update=found)
 
 
 def write_outcome(

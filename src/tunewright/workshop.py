@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import psutil
 import torch
 
-from tunewright import models
+from tunewright import models, tuned
 from tunewright.asked import asked_of
 from tunewright.data import Audit, audit, fix, load
 from tunewright.data import versions as dataset_versions
@@ -25,12 +23,12 @@ from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
 from tunewright.licences import Stated
-from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, Plan, advise, make_plan, resolve
+from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
 from tunewright.render import Renderer
-from tunewright.store import digest, tree_digest, write_json
+from tunewright.store import write_json
 from tunewright.train import Ranks
 
 _SAMPLE = 500
@@ -87,7 +85,7 @@ class Project:
 
     @cached_property
     def base(self) -> models.Base:
-        """The base in fp32, never changed: tuning works on a copy of its own."""
+        """The base that is tuned, in fp32 or (QLoRA) in 4 bits, never changed: tuning works on a copy of its own."""
         return self.fresh()
 
     def pieces(self, text: str) -> int:
@@ -99,14 +97,26 @@ class Project:
         """What is said of the base's licence."""
         return models.licence_of(self.recipe.model, self.folder.root)
 
+    @cached_property
+    def untuned(self) -> models.Base:
+        """The base that untuned arms ask: whole, as it is published, also where the tuned one is in 4 bits.
+
+        A rival that lost accuracy to 4 bits would be too easy to beat. Only where memory cannot hold it whole, they ask
+        the one in 4 bits.
+        """
+        if self.base.quantisation is None or not models.quantised.fits_beside(self.base.model, torch.float32):
+            return self.base
+        return models.load(self.recipe.model, root=self.folder.root, device=self.device)
+
     @property
     def machine_words(self) -> str:
         cores = psutil.cpu_count() or 1
         return "one GPU" if self.device == "cuda" else f"{cores} CPU core{'s' if cores > 1 else ''}"
 
     def fresh(self) -> models.Base:
-        """Another copy of the base."""
-        return models.load(self.recipe.model, root=self.folder.root, device=self.device)
+        """Another copy of the base that is tuned."""
+        packed = self.recipe.train.method == "qlora"
+        return models.load(self.recipe.model, root=self.folder.root, device=self.device, in_4_bits=packed)
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -163,13 +173,24 @@ class Project:
     @cached_property
     def base_engine(self) -> TorchEngine:
         """The base as it answers; one for all stages, for an engine finds out at first use what it may share."""
-        return self.engine(self.base.model, identity(self.base, None))
+        return self.engine(self.base.model, tuned.identity(self.base, None))
+
+    @cached_property
+    def untuned_engine(self) -> TorchEngine:
+        """What answers for the untuned arms."""
+        whole = self.untuned
+        return self.base_engine if whole is self.base else self.engine(whole.model, tuned.identity(whole, None))
+
+    def forget_untuned(self) -> None:
+        """Give back the memory of a base that only the untuned arms ask; it is loaded again when they do."""
+        for name in ("untuned", "untuned_engine"):
+            self.__dict__.pop(name, None)
 
     def tuned_engine(self, weights: Path) -> TorchEngine:
         """The model tuned in a run as it answers. The last one asked for is kept: several stages ask the same."""
-        who = identity(self.base, weights)
+        who = tuned.identity(self.base, weights)
         if self._tuned is None or self._tuned.identity != who:
-            self._tuned = self.engine(tuned_model(self, weights), who)
+            self._tuned = self.engine(tuned.load(weights, self.base, self.fresh, self.device), who)
         return self._tuned
 
     @property
@@ -291,7 +312,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
 
 
 def _plan(project: Project) -> Plan:
-    splits, config = project.audit.dataset.splits, project.base.model.config.get_text_config()
+    splits = project.audit.dataset.splits
     sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
     sizes = [len(project.renderer.render(e, project.recipe.train.max_length).ids) for e in sample]
     facts = DataFacts(
@@ -302,16 +323,7 @@ def _plan(project: Project) -> Plan:
         longest=max(sizes),
         suite_cases=project.cases,
     )
-    trainable = adapter_size(project.base.model, project.recipe.train.rank)
-    model = ModelFacts(
-        name=project.base.name,
-        parameters=project.base.parameters,
-        trainable=trainable,
-        hidden=config.hidden_size,
-        layers=config.num_hidden_layers,
-        intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        vocabulary=config.vocab_size,
-    )
+    model = tuned.facts(project.base, project.resolved)
     machine = Machine(
         device=project.device,
         cores=psutil.cpu_count(logical=False) or 1,
@@ -333,13 +345,6 @@ def _plan(project: Project) -> Plan:
     return make_plan(project.resolved, facts, model, machine, lambda fits: advise(replace(known, fits=fits)))
 
 
-def adapter_size(model: Any, rank: int) -> int:
-    """Weights of a LoRA of `rank` on every linear layer but the head."""
-    head = model.get_output_embeddings()
-    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-    return sum(rank * (m.in_features + m.out_features) for m in linear)
-
-
 def begin_run(project: Project) -> RunFolder:
     """A new run with its record: what was asked, what it resolved to, and everything needed to do it again."""
     folder = project.folder.new_run()
@@ -352,29 +357,11 @@ def begin_run(project: Project) -> RunFolder:
         base=project.base.name,
         base_sha256=project.base.sha256,
         renderer=project.renderer.fingerprint,
-        versions=versions(),
+        versions=tuned.versions(),
+        quantisation=project.base.quantisation,
     )
     write_json(folder.record, record.model_dump(mode="json"))
     return folder
-
-
-def versions() -> dict[str, str]:
-    """What the figures depend on besides the recipe."""
-    names = ("tunewright", "torch", "transformers", "peft", "tokenizers")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def identity(base: models.Base, weights: Path | None) -> str:
-    """What a cache of answers is keyed by: the base's weights and, when tuned, the tuned ones' (K15)."""
-    files = sorted(weights.glob("*.safetensors")) if weights else []
-    return digest(base.sha256, *(tree_digest(f) for f in files))[:32]
-
-
-def tuned_model(project: Project, weights: Path) -> Any:
-    """The model tuned in a run, loaded from disk: base and adapter, or the whole model after full tuning."""
-    if (weights / "adapter_config.json").is_file():
-        return models.adapter_onto(project.fresh().model, weights)
-    return models.load(str(weights), device=project.device).model
 
 
 def with_strict(project: Project, gates: Sequence[Gate]) -> tuple[Gate, ...]:

@@ -7,16 +7,21 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.engine.packed import faster, packed, reorder
+from tunewright.models import quantised
+
+CONFIG = LlamaConfig(
+    vocab_size=97,
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+)
 
 
 def tuned(**lora):
     torch.manual_seed(0)
-    base = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2,
-        )
-    )  # fmt: skip
+    base = LlamaForCausalLM(CONFIG)
     model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", **lora))
     for name, p in model.named_parameters():
         if "lora_B" in name:
@@ -38,6 +43,31 @@ def test_packed_gives_the_models_own_logits(lora):
     assert (ours - theirs).abs().max() < 1e-4
     assert (base - theirs).abs().max() > 0.1
     assert not any("forward" in vars(m) for m in model.modules())
+
+
+def test_4_bits_are_read_back_once_for_all_tokens_and_the_adapter_folded_in(monkeypatch):
+    torch.manual_seed(0)
+    base = quantised.quantise(LlamaForCausalLM(CONFIG))
+    model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")).eval()
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(p, std=0.3)
+    engines = [TorchEngine(model, stop_ids=frozenset(), pad_id=0, identity="x") for _ in range(2)]
+    assert faster(model)
+    engines[0]._packs, engines[1]._packs = True, False
+    engines[0]._writes = engines[1]._writes = False
+    read = []
+    really = quantised.weight_of
+    monkeypatch.setattr(quantised, "weight_of", lambda layer: read.append(layer) or really(layer))
+    prompts = [[3 + i, 9, 12 + i] for i in range(8)]
+    one, two = (e.generate(prompts, Sampling(max_new_tokens=8)) for e in engines)
+    assert [g.output_ids for g in one] == [g.output_ids for g in two]
+    assert sum(map(quantised.is_quantised, read)) == 2 * 14  # once to find out what the engine may share, once to work
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        theirs = model(ids).logits
+        with packed(model):
+            assert (model(ids).logits - theirs).abs().max() < 1e-4
 
 
 def test_packed_sees_weights_as_they_are_now():

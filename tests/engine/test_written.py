@@ -7,6 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from tunewright.engine import Sampling, TorchEngine, written
 from tunewright.engine.sampling import choose
+from tunewright.models import quantised
 
 SIZES = {
     "vocab_size": 256, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -97,3 +98,19 @@ def test_of_equal_logits_the_first_is_chosen():
     torch.manual_seed(0)
     logits = torch.randint(0, 9, (20, 512)).float()
     assert choose(logits, Sampling(), []) == [int(row.eq(row.max()).nonzero()[0]) for row in logits]
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+def test_a_base_in_4_bits_is_computed_as_what_it_stands_for_where_there_is_room(name, monkeypatch):
+    model = get_peft_model(quantised.quantise(built(name)), LoraConfig(lora_alpha=8, target_modules="all-linear", r=4))
+    for key, parameter in model.named_parameters():
+        if "lora_B" in key:
+            torch.nn.init.normal_(parameter, std=0.3)
+    ours, modules = engine(model.eval()), engine(model)
+    modules._writes = modules._packs = False
+    prompts = [[9 + i, 3 * i % 50 + 6] * (i + 1) for i in range(8)]
+    for one, two in zip(ours.logprobs(prompts, [1] * 8), modules.logprobs(prompts, [1] * 8), strict=True):
+        assert one == pytest.approx(two, abs=2e-4)
+    assert ours._writes
+    monkeypatch.setattr(quantised, "fits_beside", lambda model, dtype: False)
+    assert not written.fits(model)

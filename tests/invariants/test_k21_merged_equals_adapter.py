@@ -1,6 +1,7 @@
 """K21: merged in fp32, a model gives the adapter's log-probabilities to 1e-5."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -40,6 +41,40 @@ def test_merged_is_the_adapter(tmp_path, more, seedling_renderer):
     gap = (logprobs(merged, ids) - want).abs().max().item()
     assert gap <= 1e-5
     assert (want - logprobs(models.load("seedling").model, ids)).abs().max() > 0.05
+
+
+def test_on_a_base_in_4_bits_merged_is_the_adapter_and_not_that_of_the_whole_base(tmp_path, seedling_renderer):
+    base = models.load("seedling", in_4_bits=True)
+    tuned = prepare(base.model, Settings.model_validate({"method": "qlora", "rank": 8, "alpha": 16})).eval()
+    torch.manual_seed(1)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    tuned.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    text = "My headset from order 4471-B arrived broken. Please send a new one; I do not want the money back."
+    ids = torch.tensor([base.tokenizer(text)["input_ids"]])
+    read_back = models.quantised.read_back(models.load("seedling", in_4_bits=True).model)
+    again = models.adapter_onto(read_back, tmp_path / "adapter")
+    with torch.no_grad():
+        served = tuned(input_ids=ids).logits.log_softmax(-1)
+        assert (again(input_ids=ids).logits.log_softmax(-1) - served).abs().max() <= 1e-5
+    want = logprobs(copy.deepcopy(again), ids)
+    write_merged(again, tmp_path / "merged", {"base": {}}, base.tokenizer, seedling_renderer.stop_ids)
+    merged = models.load(str(tmp_path / "merged"))
+    assert merged.quantisation is None
+    assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
+    gap = (logprobs(merged.model, ids) - want).abs().max().item()
+    assert gap <= 1e-5
+    # The same adapter makes something else of the whole base.
+    whole = models.adapter_onto(models.load("seedling").model, tmp_path / "adapter")
+    assert (logprobs(whole, ids) - want).abs().max() > 0.05
+
+
+def test_4_bits_themselves_are_not_merged_into(tmp_path, seedling_renderer):
+    tuned = prepare(models.load("seedling", in_4_bits=True).model, Settings.model_validate({"method": "qlora"}))
+    with pytest.raises(RunError, match="fp32") as error:
+        write_merged(tuned, tmp_path / "m", {}, None, seedling_renderer.stop_ids)
+    assert "4 bits" in error.value.remedy
 
 
 def test_the_trained_model_is_left_as_it_was(tmp_path, seedling_renderer):

@@ -15,10 +15,9 @@ from tunewright.records import RunRecord
 from tunewright.store import read_json, write_json
 
 
-@pytest.fixture
-def exported(tmp_path, seedling_renderer):
+def _export(tmp_path, seedling_renderer, in_4_bits):
     torch.manual_seed(0)
-    base = models.load("seedling")
+    base = models.load("seedling", in_4_bits=in_4_bits)
     get_peft_model(base.model, LoraConfig(r=4, target_modules=["q_proj"])).save_pretrained(
         tmp_path / "w", save_embedding_layers=False
     )
@@ -32,9 +31,28 @@ def exported(tmp_path, seedling_renderer):
         base_sha256=base.sha256,
         renderer=seedling_renderer.fingerprint,
         versions={},
+        quantisation=base.quantisation,
     )
     facts = manifest(run, seedling_renderer.stop_ids)
     return write_adapter(tmp_path / "w", tmp_path / "a", facts, base.tokenizer), base
+
+
+@pytest.fixture
+def exported(tmp_path, seedling_renderer):
+    return _export(tmp_path, seedling_renderer, in_4_bits=False)
+
+
+@pytest.mark.parametrize("in_4_bits", [True, False])
+def test_the_base_in_another_form_is_refused_unless_told(tmp_path, seedling_renderer, in_4_bits):
+    folder, base = _export(tmp_path, seedling_renderer, in_4_bits)
+    other = models.load("seedling", in_4_bits=not in_4_bits)
+    assert other.sha256 == base.sha256
+    mark = seedling_renderer.fingerprint
+    assert check_manifest(folder, base.sha256, mark, base.quantisation)["base"]["quantisation"] == base.quantisation
+    with pytest.raises(RunError, match="in NF4") as error:
+        check_manifest(folder, other.sha256, mark, other.quantisation)
+    assert ("qlora" in error.value.remedy) == in_4_bits
+    assert check_manifest(folder, other.sha256, mark, other.quantisation, any_form=True)
 
 
 def test_the_right_base_is_taken(exported, seedling_renderer):

@@ -193,7 +193,9 @@ def evaluate(
 @app.command()
 def export(
     run: RunName = None,
-    to: Annotated[str, typer.Option("--to", help="adapter or merged.")] = "adapter",
+    to: Annotated[
+        str, typer.Option("--to", help="adapter, merged, or merged_unquantised (QLoRA, by its score).")
+    ] = "adapter",
     project: Where = Path(),
     json: Json = False,
     debug: Debug = False,

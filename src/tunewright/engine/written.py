@@ -17,6 +17,7 @@ from torch import nn
 
 from tunewright.engine import packed
 from tunewright.engine.forest import Forest, UnfitModelError
+from tunewright.models import quantised
 
 # Families whose decoder is: norm, attention with rotary positions, norm, gated MLP with SiLU.
 FAMILIES = ("llama", "mistral", "qwen2")
@@ -110,7 +111,10 @@ class Written:
 
 
 def fits(model: Any) -> bool:
-    """Whether `Written` computes this model: a known family in fp32 on a CPU, its adapter (if any) plain LoRA."""
+    """Whether `Written` computes this model: a known family in fp32 on a CPU, its adapter (if any) plain LoRA.
+
+    A base in 4 bits is computed as the fp32 it stands for, where there is room.
+    """
     causal = _causal(model)
     config = getattr(causal, "config", None)
     if getattr(config, "model_type", None) not in FAMILIES or getattr(config, "hidden_act", None) != "silu":
@@ -129,7 +133,8 @@ def fits(model: Any) -> bool:
             return False
         if len({packed.bias_of(m) is None for m in biased}) > 1:
             return False
-    return True
+    # Whoever holds a base in 4 bits may do so because there is no room for it as float32.
+    return not quantised.layers(causal) or quantised.fits_beside(causal, torch.float32)
 
 
 def _causal(model: Any) -> Any:
@@ -137,9 +142,9 @@ def _causal(model: Any) -> Any:
 
 
 def _readable(module: nn.Module) -> bool:
-    return packed.foldable(module) or (
-        type(module) is nn.Linear and module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
-    )
+    if packed.foldable(module) or packed.in_4_bits(module):
+        return True
+    return type(module) is nn.Linear and module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
 
 
 def _folded(weight: torch.Tensor, norm: Any) -> torch.Tensor:

@@ -17,7 +17,7 @@ def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
     """What a stranger needs to trust and rerun the weights of `run`; the writers add the weights' own hash."""
     return {
         "run": run.id,
-        "base": {"name": run.base, "sha256": run.base_sha256},
+        "base": {"name": run.base, "sha256": run.base_sha256, "quantisation": run.quantisation},
         "renderer": run.renderer,
         "stop_ids": sorted(stop_ids),
         "dataset": run.dataset,
@@ -37,12 +37,28 @@ def write_adapter(source: Path, into: Path, facts: dict[str, Any], tokenizer: An
     return into
 
 
-def check_manifest(folder: Path, base_sha256: str, renderer: str) -> dict[str, Any]:
+def check_manifest(
+    folder: Path,
+    base_sha256: str,
+    renderer: str,
+    quantisation: dict[str, Any] | None = None,
+    *,
+    any_form: bool = False,
+) -> dict[str, Any]:
     """The manifest in `folder`, after comparing it with the base and renderer at hand (K24).
 
-    Raises `RunError` when the weights were made for another base or another template, or have changed since.
+    `quantisation` is the form of that base, as `models.Base` has it. Raises `RunError` when the weights were made for
+    another base, the same in another form (unless `any_form` is wanted), or another template, or have changed since.
     """
     facts: dict[str, Any] = read_json(folder / "manifest.json")
+    made_for = facts["base"].get("quantisation")
+    if made_for != quantisation and not any_form:
+        was, now = (f"in {form['type'].upper()}" if form else "unquantised" for form in (made_for, quantisation))
+        raise RunError(
+            f"this was made with the base {was}, and the base at hand is {now}: together they are another model.",
+            where=str(folder),
+            remedy=f"Load the base {was}: train.method: {'qlora' if made_for else 'lora'}.",
+        )
     for what, wanted, found in (
         ("base weights", facts["base"]["sha256"], base_sha256),
         ("chat template or tokenizer", facts["renderer"], renderer),

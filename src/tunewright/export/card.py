@@ -19,7 +19,7 @@ def model_card(
 
     Without an `evaluation` it says that nothing was measured. `licence` is the base's, which holds for the export.
     """
-    adapter = run.resolved.get("method") == "lora"
+    adapter = run.resolved.get("method") in ("lora", "qlora")
     head = [
         "---",
         f"base_model: {json.dumps(run.base)}",
@@ -30,12 +30,13 @@ def model_card(
         "---",
     ]
     what = "A LoRA adapter for" if adapter else "All weights tuned from"
+    form = ", held in 4 bits," if run.quantisation else ""
     parts = [
-        [f"# {task or run.id}", "", f"{what} `{run.base}`: run `{run.id}` of {run.created[:10]}, by tunewright."],
+        [f"# {task or run.id}", "", f"{what} `{run.base}`{form}: run `{run.id}` of {run.created[:10]}, by tunewright."],
         _results(evaluation),
         _data(dataset),
         _training(run),
-        _limits(dataset, evaluation, licence),
+        _limits(run, dataset, evaluation, licence),
     ]
     return "\n".join(head) + "\n" + "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -84,13 +85,19 @@ def _training(run: RunRecord) -> list[str]:
     return ["## Training", "", f"{settings}.", "", f"Made with {made}. Hashes are in `manifest.json`."]
 
 
-def _limits(dataset: DatasetRecord, evaluation: Evaluation | None, licence: str | None) -> list[str]:
+def _limits(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | None, licence: str | None) -> list[str]:
     lines = ["## Limits", ""]
     if evaluation is not None:
         lines.append("- The cases come from the same source as the training rows: other input was not tried by them.")
     unsaid = sum(source.license is None for source in dataset.sources)
     if unsaid:
         lines.append(f"- No licence is stated for {unsaid} of {len(dataset.sources)} sources of data.")
+    if run.quantisation:
+        lines.append(
+            "- It was tuned, measured and certified on the base in NF4 with double quantisation (`BitsAndBytesConfig` "
+            'with `load_in_4bit`, `bnb_4bit_quant_type="nf4"`, `bnb_4bit_use_double_quant`). On the base in 16 bits '
+            "the adapter makes another model, which nobody has measured."
+        )
     lines += [
         "- What the base gets wrong outside this task, the tuned model gets wrong too, or worse.",
         f"- The licence of the base ({licence or 'not stated'}) holds for what is made from it.",

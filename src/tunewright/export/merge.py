@@ -20,7 +20,10 @@ def write_merged(model: Any, into: Path, facts: dict[str, Any], tokenizer: Any, 
     token reaches `generation_config` (K1). Raises `RunError` if the weights are not fp32 to begin with.
     """
     if any(p.dtype != torch.float32 for p in model.parameters()):
-        raise RunError("a merge needs fp32 weights.", remedy="Load the base with dtype float32.")
+        raise RunError(
+            "a merge needs fp32 weights.",
+            remedy="Load the base with dtype float32; where it is in 4 bits, read those back to float32 first.",
+        )
     merged = copy.deepcopy(model)
     if hasattr(merged, "merge_and_unload"):
         merged = merged.merge_and_unload(safe_merge=True)

@@ -116,6 +116,26 @@ def load(
     spec = ModelSpec(id=spec, revision=None) if isinstance(spec, str) else spec
     packing = {"quantization_config": quantised.how(), "device_map": {"": device}} if in_4_bits else {}
     source = locate(spec, root or Path.cwd())
+    model, tokenizer = _read(spec, source, dtype, packing)
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(
+            "the tokenizer has no chat template, so there is no telling how a conversation is written for it.",
+            where=spec.id,
+            remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
+        )
+    folder = Path(source) if Path(source).is_dir() else None
+    return Base(
+        model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
+        tokenizer=tokenizer,
+        name=spec.id,
+        path=folder,
+        sha256=_identity(folder, model, spec),
+        quantisation=quantised.FORM if in_4_bits else None,
+    )
+
+
+def _read(spec: ModelSpec, source: str, dtype: str, packing: dict[str, Any]) -> tuple[Any, PreTrainedTokenizerBase]:
+    """Model and tokenizer at `source`, without bars and warnings: what a person should know, we say."""
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -139,21 +159,7 @@ def load(
             where=spec.id,
             remedy="Name a hub id that this machine can reach, a model folder, or `seedling`.",
         ) from error
-    if not getattr(tokenizer, "chat_template", None):
-        raise ModelError(
-            "the tokenizer has no chat template, so there is no telling how a conversation is written for it.",
-            where=spec.id,
-            remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
-        )
-    folder = Path(source) if Path(source).is_dir() else None
-    return Base(
-        model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
-        tokenizer=tokenizer,
-        name=spec.id,
-        path=folder,
-        sha256=_identity(folder, model, spec),
-        quantisation=quantised.FORM if in_4_bits else None,
-    )
+    return model, tokenizer
 
 
 def _identity(folder: Path | None, model: Any, spec: ModelSpec) -> str:

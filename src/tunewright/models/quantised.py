@@ -42,6 +42,11 @@ def needed(where: str = "train.method: qlora") -> None:
         )
 
 
+def installed() -> bool:
+    """Whether bitsandbytes is there."""
+    return bnb is not None
+
+
 def how() -> BitsAndBytesConfig:
     """What tells `from_pretrained` to quantise each weight as it is read: the whole base is never in memory."""
     needed()
@@ -117,13 +122,30 @@ def bytes_of(model: Any) -> int:
     return total
 
 
-def may_be_kept(model: Any, dtype: torch.dtype) -> bool:
-    """Whether all weights that are held in 4 bits fit in memory as `dtype` beside them, with room for the rest."""
-    found = layers(model)
-    size = sum(layer.in_features * layer.out_features for layer in found) * dtype.itemsize
+def fits_beside(model: Any, dtype: torch.dtype) -> bool:
+    """Whether all weights that are held in 4 bits also fit in a quarter of the free memory as `dtype`, beside them."""
+    size = _weights(model) * dtype.itemsize
     device = next(model.parameters()).device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return bool(found) and size <= free * _SHARE
+    return bool(size) and size <= free * _SHARE
+
+
+def read_back_bytes(model: Any, precision: str, dequantise: str) -> int:
+    """What training with these settings holds of `model`'s 4-bit weights in the compute type, beside the 4 bits."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    size: int = _weights(model) * dtype.itemsize
+    if dequantise == "once" or (dequantise == "auto" and fits_beside(model, dtype)):
+        return size
+    return size // int(model.config.get_text_config().num_hidden_layers)
+
+
+def _weights(model: Any) -> int:
+    return sum(int(layer.in_features) * int(layer.out_features) for layer in layers(model))
+
+
+def read_back(model: Any) -> Any:
+    """A model from `from_pretrained`, changed in place: plain layers in float32 that hold what its 4 bits stand for."""
+    return model.dequantize(torch.float32).requires_grad_(False) if layers(model) else model
 
 
 @contextlib.contextmanager

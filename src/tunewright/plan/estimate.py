@@ -32,7 +32,11 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Shape of the base: `parameters`, `hidden` and `layers`, `intermediate` and `vocabulary` sizes."""
+    """Shape of the base: `parameters`, `hidden` and `layers`, `intermediate` and `vocabulary` sizes.
+
+    `weight_bytes` is what its weights take as they are held (None: 4 bytes each); `read_back_bytes` what training holds
+    beside them of weights in 4 bits, in the compute type.
+    """
 
     name: str
     parameters: int
@@ -41,6 +45,8 @@ class ModelFacts:
     layers: int
     intermediate: int
     vocabulary: int
+    weight_bytes: int | None = None
+    read_back_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,9 @@ def make_plan(
 
 
 def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[str, float]:
-    """GB by part: fp32 weights, gradients and AdamW's two moments of what trains, and a micro-batch's activations."""
+    """GB by part: weights, gradients and AdamW's two moments of what trains, and a micro-batch's activations."""
     billion = 1e9
-    trainable = model.trainable if choice["method"] == "lora" else model.parameters
+    trainable = model.parameters if choice["method"] == "full" else model.trainable
     tokens = max(data.longest, min(4096, data.mean_tokens * choice["effective_batch_size"]))
     # Per token and layer: attention in and out, queries, keys, values, two norms, three MLP products; fp32.
     per_token = model.layers * (10 * model.hidden + 4 * model.intermediate) * 4
@@ -102,12 +108,14 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
         # Each layer's input, and one layer as a whole.
         per_token = 4 * model.layers * model.hidden + per_token // model.layers
     parts = {
-        "weights": 4 * model.parameters / billion,
+        "weights": (4 * model.parameters if model.weight_bytes is None else model.weight_bytes) / billion,
         "gradients": 4 * trainable / billion,
         "optimizer": 8 * trainable / billion,
         "activations": tokens * per_token / billion,
         "runtime": _RUNTIME_GB,
     }
+    if choice["method"] == "qlora":
+        parts["dequantised"] = model.read_back_bytes / billion
     total = sum(parts.values())
     low, high = _MEMORY_SPREAD
     rounded = {name: round(value, 4) for name, value in parts.items()}
@@ -130,11 +138,20 @@ def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> lis
         f"{data.train:,} rows do not call for moving all {model.parameters:,} weights; LoRA trains {share:.1f} %"
         " as many and can be taken off again. Full tuning wants a LoRA run that fell short."
     )
-    why_not_lora = "full tuning was asked for."
-    other = ("full", why_not_full) if choice["method"] == "lora" else ("lora", why_not_lora)
-    return [{"option": other[0], "why": other[1]}]
+    if choice["method"] == "full":
+        return [{"option": "lora", "why": "full tuning was asked for."}]
+    whole, held = 4 * model.parameters / 1e9, (model.weight_bytes or 0) / 1e9
+    if choice["method"] == "qlora":
+        other = ("lora", f"4 bits were asked for: {held:.2g} GB of weights instead of {whole:.2g} GB.")
+    else:
+        other = ("qlora", f"the base is taken whole, in {whole:.2g} GB; in 4 bits it would be a little less able.")
+    return [{"option": other[0], "why": other[1]}, {"option": "full", "why": why_not_full}]
 
 
 def _serves(choice: dict[str, Any]) -> list[dict[str, Any]]:
-    form = "the adapter by PEFT, or the merged model" if choice["method"] == "lora" else "the tuned model"
-    return [{"engine": "transformers", "ok": True, "why": f"loads {form} as exported."}]
+    form = {
+        "lora": "the adapter by PEFT, or the merged model",
+        "qlora": "the adapter by PEFT on the base in 4 bits by bitsandbytes, or the merged model",
+        "full": "the tuned model",
+    }
+    return [{"engine": "transformers", "ok": True, "why": f"loads {form[choice['method']]} as exported."}]

@@ -144,7 +144,9 @@ class SuiteSpec(Spec):
 class TrainSpec(Spec):
     """How to tune. `auto` is resolved by method, model size and number of rows; `tunewright plan` shows to what."""
 
-    method: Literal["lora", "full"] = Field("lora", description="LoRA adapter, or all weights.")
+    method: Literal["lora", "qlora", "full"] = Field(
+        "lora", description="LoRA adapter, LoRA adapter on the base in 4 bits, or all weights."
+    )
     rank: int = Field(16, ge=1, description="LoRA rank.")
     alpha: float | None = Field(None, gt=0, description="LoRA alpha; twice the rank by default.")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
@@ -167,6 +169,9 @@ class TrainSpec(Spec):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
     activation_checkpointing: bool | Auto = Field(
         "auto", description="Compute layers again in the backward pass to save memory; auto: where it is needed."
+    )
+    dequantise: Literal["auto", "once", "each_pass"] = Field(
+        "auto", description="QLoRA: read 4-bit weights back once (faster) or in each pass; auto: once where they fit."
     )
 
 

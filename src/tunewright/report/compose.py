@@ -79,13 +79,14 @@ def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any]) -> dict[str, str]:
-    method = f"LoRA r{resolved['rank']}" if resolved["method"] == "lora" else "all weights"
+    rank = resolved.get("rank")
+    methods = {"lora": f"LoRA r{rank}", "qlora": f"QLoRA r{rank}, base in 4 bits", "full": "all weights"}
     words = {
         "base": "base",
         "prompted": "prompt",
         "few_shot": f"few-shot, up to {SHOTS} examples",
         "classifier": "TF-IDF + logistic regression",
-        "tuned": f"tuned ({method})",
+        "tuned": f"tuned ({methods[resolved['method']]})",
     }
     return {arm.name: words.get(arm.name, arm.name.replace("_", " ")) for arm in arms}
 
