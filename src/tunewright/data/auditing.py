@@ -99,8 +99,8 @@ def audit(
     counts a plain text's, to tell whether the tokenizer knows the language. `allow` passes gates by name, with a
     reason. `use` ("commercial", "research") is what licences must permit, `base` what is said of the base's licence.
     `asked` are questions of suites with files of their own: what trains is held apart from them as from a test.
-    `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell.
-    `progress` is told in every phase what is counted, how many are done, and of how many (None: not known).
+    `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell. `progress` is told in
+    every phase what is counted, how many are done, and of how many (None: not known).
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
@@ -111,12 +111,7 @@ def audit(
         table.close()
         look = Look(table, use, base, pieces, asked, embed, progress)
         findings, outcome = _examine(look, spec)
-        if not (table.train & (outcome.reason == 0)).any():
-            raise DataError(
-                "no row is left to train on.",
-                where=", ".join(s.name for s in sources if not s.test),
-                remedy=_most(findings),
-            )
+        _some_left(table, outcome, findings)
         split, outcome = _divided(look, outcome, spec)
         record = _record(look, outcome, split, counted=tokens is not None)
         path, record = write(store / "datasets", record, table, split, outcome.answers, progress)
@@ -281,6 +276,13 @@ def _file(source: Source, table: Table, i: int) -> SourceFile:
     )
 
 
-def _most(findings: list[Finding]) -> str:
+def _some_left(table: Table, outcome: Outcome, findings: list[Finding]) -> None:
+    """Raises `DataError` when no train row is left."""
+    if (table.train & (outcome.reason == 0)).any():
+        return
     worst = max(findings, key=lambda f: f.count, default=None)
-    return f"Most of it: {worst.message}" if worst else "The files hold no rows."
+    raise DataError(
+        "no row is left to train on.",
+        where=", ".join(s.name for s in table.sources if not s.test),
+        remedy=f"Most of it: {worst.message}" if worst else "The files hold no rows.",
+    )
