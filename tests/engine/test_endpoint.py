@@ -30,7 +30,7 @@ def server():
                 answer = answer(body)
             with lock:
                 state["busy"] -= 1
-            raw = json.dumps(answer).encode()
+            raw = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
@@ -115,6 +115,22 @@ def test_tool_calls_come_as_suites_write_them(server):
     reply = endpoint(server)[0].chat(ask(["a"]), Sampling(temperature=1.0, seed=3), tools=tools)[0]
     assert reply.text == '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>'
     assert server["asked"][0]["tools"][0]["type"] == "function" and server["asked"][0]["seed"] == 3
+
+
+def test_replies_are_handed_over_as_they_come_even_if_another_request_fails(server):
+    server["script"] = [(200, echo), (200, echo), (400, {"error": "refused"})]
+    one, _ = endpoint(server, concurrency=1)
+    kept = {}
+    with pytest.raises(EndpointError, match="400"):
+        one.chat(ask(["a", "b", "c", "d"]), Sampling(), arrived=lambda place, reply: kept.update({place: reply.text}))
+    assert kept == {0: "A", 1: "B"}
+
+
+def test_what_is_no_json_is_told(server):
+    server["script"] = [(200, "<html>busy</html>")]
+    one, _ = endpoint(server)
+    with pytest.raises(EndpointError, match=r"no chat completion.*busy"):
+        one.chat(ask(["a"]), Sampling())
 
 
 def test_a_redirect_is_not_followed(server):

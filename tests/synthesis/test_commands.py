@@ -6,12 +6,15 @@ import csv
 import json
 import random
 import re
+import shutil
 import threading
+import time
 
 import pytest
 
 from tunewright import journey, synthesising
 from tunewright.data import load, versions
+from tunewright.errors import Interrupted
 
 COUNTS = {"delivery": 14, "refund": 14, "account": 4}
 TEXTS = {
@@ -61,7 +64,8 @@ class Teacher:
         texts = [self.text(prompt, start + i) for i in range(wanted)]
         if '"inputs"' in prompt:
             return "Sure:\n```json\n" + json.dumps({"inputs": texts}) + "\n```"
-        label = re.search(r'the output "(\w+)"', prompt).group(1)
+        aimed = re.search(r'the output "(\w+)"', prompt)
+        label = aimed.group(1) if aimed else "refund"
         return json.dumps({"rows": [{"input": t, "output": label} for t in texts]})
 
     def text(self, prompt, number):
@@ -224,6 +228,32 @@ def test_nothing_is_asked_twice_and_a_stop_loses_nothing(shop, scripted, cli):
     assert len({c.id for c in synthesising.shelf(journey.open_project(folder)).candidates().values()}) == (
         made["pending"] + other["pending"]
     )
+
+
+def test_the_same_replies_give_the_same_candidates_in_whatever_order_they_come(shop, scripted):
+    def by_prompt(prompt):
+        time.sleep(random.random() / 50)
+        wanted = int(re.search(r"Write (\d+)", prompt).group(1))
+        rng = random.Random(prompt)
+        return json.dumps({"inputs": [" ".join(rng.sample(WORDS[:14], 9)) for _ in range(wanted)]})
+
+    scripted.say = by_prompt
+    folder = shop(f"teacher: {{url: '{scripted.url}', model: wise}}\n")
+    one = synthesising.synthesise(journey.open_project(folder), count=40)
+    shutil.rmtree(folder / ".tunewright")
+    other = synthesising.synthesise(journey.open_project(folder), count=40)
+    assert other.model_dump() == one.model_dump() and one.asked == 40 == one.pending + sum(one.set_aside.values())
+
+
+def test_a_stop_asked_for_is_obeyed_between_requests_and_says_how_to_go_on(shop, scripted):
+    scripted.say = Teacher()
+    folder = shop(f"teacher: {{url: '{scripted.url}', model: wise}}\n")
+    project = journey.open_project(folder)
+    assert project.audit
+    project.should_stop = lambda: bool(scripted.asked)
+    with pytest.raises(Interrupted, match="all replies are kept"):
+        synthesising.synthesise(project, kind="generate", count=5 * 40)
+    assert len(scripted.asked) == 32 == len(synthesising.shelf(project).replies())
 
 
 def test_privacy_and_mistakes(shop, scripted, cli):
