@@ -74,6 +74,22 @@ def test_common_labels_are_capped(tmp_path: Path) -> None:
     assert 0 < dropped < 160 and result.dataset.ledger.sums()
 
 
+def test_of_two_labels_the_commoner_is_capped_or_weighs_less(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", varied(220, lambda i: "b" if i % 22 == 0 else "a"))
+    told = finding(run(tmp_path, split={"test": 0, "validation": 0}), "imbalance")
+    assert told is not None and told.evidence["median"] == 10
+    capped = accepted(tmp_path, "imbalance", split={"test": 0, "validation": 0})
+    assert capped.dataset.ledger.set_aside == {"imbalance": 190}
+    weighed = accepted(tmp_path, "imbalance_weight", split={"test": 0.1, "validation": 0.1})
+    assert weighed.dataset.ledger.set_aside == {} and weighed.dataset.ledger.used == 220
+    trained = load(weighed.path, "train")
+    weights = {label: {e.weight for e in trained if e.label == label} for label in ("a", "b")}
+    assert all(len(of_label) == 1 for of_label in weights.values()), "one weight a label"
+    assert weights["b"].pop() / weights["a"].pop() == pytest.approx(10, rel=0.01)
+    assert sum(e.weight for e in trained) / len(trained) == pytest.approx(1, abs=1e-3)
+    assert {e.weight for e in load(weighed.path, "test")} == {1.0}
+
+
 @pytest.mark.parametrize("code", sorted(DROPS))
 def test_every_fix_keeps_the_ledger(tmp_path: Path, code: str) -> None:
     rows: list[Any] = varied(60, lambda i: "ab"[i % 2])

@@ -15,6 +15,9 @@ from tunewright.errors import DataError
 # Done while rows are read, not by dropping them.
 REDACTED = ("pii", "secret")
 SPELLING = "style_inconsistent"
+# The other way to act on `imbalance`: all rows stay, and rare labels weigh more.
+WEIGHING = "imbalance_weight"
+_HEAVIEST = 10.0
 
 
 def _noted(code: str) -> Callable[[Look], np.ndarray]:
@@ -56,14 +59,14 @@ def _same_meaning(look: Look) -> np.ndarray:
 
 
 def _imbalance(look: Look) -> np.ndarray:
-    """Rows above twice the median of rows per label, drawn by content."""
+    """Rows above twice the (lower) median of rows per label, drawn by content."""
     table = look.table
     mask = np.zeros(len(table), bool)
     if not look.labels:
         return mask
     rows = np.flatnonzero(table.train)
     ids, counts = np.unique(table.c["answer"][rows], return_counts=True)
-    most = max(1, round(2 * float(np.median(counts))))
+    most = 2 * whole.middle(counts)
     for label in ids[counts > most]:
         of_label = rows[table.c["answer"][rows] == label]
         mask[of_label[np.argsort(table.c["content"][of_label], kind="stable")][most:]] = True
@@ -88,7 +91,7 @@ DROPS: dict[str, Callable[[Look], np.ndarray]] = {
     "tool_call_invalid": _noted("tool_call_invalid"),
     "truncation": lambda look: look.table.c["lost"] > 0,
 }
-CODES = tuple(sorted((*DROPS, *REDACTED, SPELLING)))
+CODES = tuple(sorted((*DROPS, *REDACTED, SPELLING, WEIGHING)))
 
 
 def known(codes: Sequence[str]) -> None:
@@ -109,3 +112,16 @@ def respelt(look: Look) -> dict[int, str]:
         table.answers[text]: texts[0] for texts in whole.spellings(table, look.labels, counts) for text in texts[1:]
     }
     return {int(i): better[a] for i, a in zip(rows, table.c["answer"][rows].tolist(), strict=True) if a in better}
+
+
+def weighed(look: Look, trains: np.ndarray) -> np.ndarray:
+    """A loss weight per row: among the rows that train, as many times the middle label's as its label is rarer.
+
+    Between a tenth and ten, and 1 on average, so that the learning rate keeps its meaning. All 1 without labels.
+    """
+    made = np.ones(len(look.table))
+    if look.labels and trains.any():
+        _, inverse, counts = np.unique(look.table.c["answer"][trains], return_inverse=True, return_counts=True)
+        raw = np.clip(whole.middle(counts) / counts, 1 / _HEAVIEST, _HEAVIEST)[inverse]
+        made[trains] = np.round(raw / raw.mean(), 4)
+    return made

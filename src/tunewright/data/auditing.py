@@ -62,12 +62,14 @@ class Audit(Record):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of each row: `reason` an index into `names` (0: used), `changed`, and new answers by row."""
+    """What becomes of each row: `reason` an index into `names` (0: used), `changed`, new answers
+    by row, and what each row's weight is multiplied by."""
 
     names: tuple[str, ...]
     reason: np.ndarray
     changed: np.ndarray
     answers: dict[int, str]
+    weights: np.ndarray | None = None
 
     def without(self, code: str, mask: np.ndarray) -> Outcome:
         """The same with the rows of `mask` set aside as `code`."""
@@ -114,7 +116,7 @@ def audit(
         _some_left(table, outcome, findings)
         split, outcome = _divided(look, outcome, spec)
         record = _record(look, outcome, split, counted=tokens is not None)
-        path, record = write(store / "datasets", record, table, split, outcome.answers, progress)
+        path, record = write(store / "datasets", record, table, split, outcome.answers, outcome.weights, progress)
         barred = int((permits.barred_rows(table, use) & (split >= 0)).sum())
     return Audit(
         dataset=record,
@@ -135,6 +137,8 @@ def _divided(look: Look, outcome: Outcome, spec: DataSpec) -> tuple[np.ndarray, 
     if spec.rehearsal:
         split, leaks, spare = rehearse(table, used, split, spec.rehearsal.share, how.seed)
         outcome = outcome.without("leak_exact", leaks).without("not_drawn", spare)
+    if accepting.WEIGHING in spec.accept:
+        outcome = dataclasses.replace(outcome, weights=accepting.weighed(look, split == 0))
     return split, outcome
 
 

@@ -28,9 +28,11 @@ def write(
     table: Table,
     split: np.ndarray,
     answers: Mapping[int, str],
+    weights: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> tuple[Path, DatasetRecord]:
-    """Write the rows of `table` by `split` (-1: not used) with their new `answers`, and `dataset.json`.
+    """Write the rows of `table` by `split` (-1: not used) with their new `answers` and `weights`, and
+    `dataset.json`.
 
     The id is the hash of rows, split and what is recorded of them (its parent aside), so an equal version that is
     already there is left as it is.
@@ -38,7 +40,7 @@ def write(
     total = sha256(record.model_dump_json(exclude={"parent", "note"}).encode())
     # Twice over the rows: the name of the folder is known only when all of them are.
     rows = 2 * int((split >= 0).sum())
-    for done, (line, place) in enumerate(_lines(table, split, answers)):
+    for done, (line, place) in enumerate(_lines(table, split, answers, weights)):
         if done % _EVERY == 0:
             progress("rows written, in two passes", done, rows)
         total.update(bytes([place]) + line)
@@ -49,7 +51,7 @@ def write(
     with directory(path) as draft:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context((draft / f"{name}.jsonl").open("wb")) for name in NAMES]
-            for done, (line, place) in enumerate(_lines(table, split, answers), rows // 2):
+            for done, (line, place) in enumerate(_lines(table, split, answers, weights), rows // 2):
                 if done % _EVERY == 0:
                     progress("rows written, in two passes", done, rows)
                 files[place].write(line)
@@ -57,12 +59,15 @@ def write(
     return path, record
 
 
-def _lines(table: Table, split: np.ndarray, answers: Mapping[int, str]) -> Iterator[tuple[bytes, int]]:
+def _lines(
+    table: Table, split: np.ndarray, answers: Mapping[int, str], weights: np.ndarray | None
+) -> Iterator[tuple[bytes, int]]:
     """The used rows as they are written, and the split of each."""
     index = np.flatnonzero(table.c["fault"] == 0)
     for line, i, place in zip(table.spool.lines(), index.tolist(), split[index].tolist(), strict=True):
         if place >= 0:
-            yield (_answered(line, answers[i]) if i in answers else line), place
+            answered = _answered(line, answers[i]) if i in answers else line
+            yield (answered if weights is None else _weighed(answered, float(weights[i]))), place
 
 
 def _answered(line: bytes, answer: str) -> bytes:
@@ -70,6 +75,15 @@ def _answered(line: bytes, answer: str) -> bytes:
     row["messages"][-1]["content"] = answer
     if "label" in row:
         row["label"] = answer
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _weighed(line: bytes, factor: float) -> bytes:
+    """The row with its weight times `factor`; an even weight is not written."""
+    if factor == 1.0:
+        return line
+    row = json.loads(line)
+    row["weight"] = row.get("weight", 1.0) * factor
     return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 

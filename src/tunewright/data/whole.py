@@ -88,16 +88,16 @@ def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
             f"have fewer than {FEW_PER_LABEL} examples",
             "Add examples of these, or have them drafted: tunewright data synthesise --kind augment",
         )
-    middle = float(np.median(list(taught.values()))) if taught else 0.0
+    usual = middle(np.array(list(taught.values()))) if taught else 0
     largest = max(taught.values(), default=0)
     skewed = largest > _SKEW * min(taught.values(), default=0)
-    if middle and len(taught) > 1 and (skewed or largest > 0.8 * rows):
+    if usual and len(taught) > 1 and (skewed or largest > 0.8 * rows):
         common = dict(sorted(taught.items(), key=lambda kv: -kv[1])[:20])
         yield Finding(
             code="imbalance",
             severity="warning",
-            count=sum(n for n in taught.values() if n > 2 * middle) or largest,
-            evidence={"labels": common, "median": middle, "least": min(taught.values())},
+            count=sum(n for n in taught.values() if n > 2 * usual) or largest,
+            evidence={"labels": common, "median": usual, "least": min(taught.values())},
             message=f"the commonest label has {largest:,} rows, the rarest {min(taught.values()):,}.",
             remedy="Cap the common labels with: tunewright data fix --accept imbalance, or collect more of the rare, "
             "or have them drafted: tunewright data synthesise --kind augment",
@@ -106,6 +106,11 @@ def labels(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
     untaught = {t: n for t, n in untaught.items() if n}
     if untaught:
         yield _label_finding("coverage_gap", table, untaught, "are asked for in test and never taught", "Add examples.")
+
+
+def middle(counts: np.ndarray) -> int:
+    """The lower median of rows per label: of two labels the rarer one's."""
+    return int(np.quantile(counts, 0.5, method="lower"))
 
 
 def _label_finding(code: str, table: Table, counts: dict[str, int], what: str, remedy: str) -> Finding:
