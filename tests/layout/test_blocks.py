@@ -7,10 +7,8 @@ import random
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from tunewright.layout import MicroBatch, allowed, pack
-from tunewright.layout.blocks import attend, attend_backward, blocks
+from tunewright.layout import Attention, MicroBatch, allowed, pack
 from tunewright.records import Rendered
 
 
@@ -38,7 +36,10 @@ def _batch(kind: str) -> MicroBatch:
 
 @pytest.mark.parametrize("kind", ["flat", "one", "long", "levels"])
 @pytest.mark.parametrize("subset", [False, True])
-def test_equals_dense_attention(kind: str, subset: bool) -> None:
+@pytest.mark.parametrize(
+    ("window", "softcap"), [(None, None), (1, None), (7, None), (64, None), (300, 1.5), (None, 1.5)]
+)
+def test_equals_dense_attention(kind: str, subset: bool, window: int | None, softcap: float | None) -> None:
     batch = _batch(kind)
     wanted = np.unique(batch.states.numpy()) if subset else None
     torch.manual_seed(0)
@@ -47,18 +48,28 @@ def test_equals_dense_attention(kind: str, subset: bool) -> None:
     key = torch.randn(heads, batch.tokens, size, dtype=torch.float64, requires_grad=True)
     value = torch.randn(heads, batch.tokens, size, dtype=torch.float64, requires_grad=True)
     asked = query if wanted is None else query[:, torch.from_numpy(wanted)]
-    mask = allowed(batch) if wanted is None else allowed(batch)[torch.from_numpy(wanted)]
-    dense = F.scaled_dot_product_attention(
-        asked.transpose(1, 2), key[:, None], value[:, None], attn_mask=mask, scale=1.0
-    ).transpose(1, 2)
+    mask = allowed(batch, window)
+    if wanted is not None:
+        mask = mask[torch.from_numpy(wanted)]
+    scores = torch.einsum("htgd,hsd->htgs", asked, key)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    shares = scores.masked_fill(~mask[None, :, None], float("-inf")).softmax(-1)
+    dense = torch.einsum("htgs,hsd->htgd", shares, value)
     weight = torch.randn_like(dense)
     (dense * weight).sum().backward()
 
-    plan = blocks(batch, wanted)
+    how = Attention(batch, wanted, window=window, softcap=softcap)
     with torch.no_grad():
-        out, kept = attend(asked.contiguous(), key, value, plan)
-        grads = attend_backward(weight, asked.contiguous(), key, value, plan, kept)
+        out, kept = how.forward(asked.contiguous(), key, value)
+        grads = how.backward(weight, asked.contiguous(), key, value, kept)
     torch.testing.assert_close(out, dense.detach())
     expected = query.grad if wanted is None else query.grad[:, torch.from_numpy(wanted)]
     for ours, theirs in zip(grads, (expected, key.grad, value.grad), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_ancestors_out_of_reach_are_not_computed() -> None:
+    batch = _batch("long")
+    assert max(block.above_length for block in Attention(batch).plan) >= 700
+    assert max(block.above_length for block in Attention(batch, window=64).plan) == 63

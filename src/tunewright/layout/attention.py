@@ -23,7 +23,7 @@ NAME = "tunewright_forest"
 @dataclass
 class _InFlight:
     batch: MicroBatch
-    attention: Attention | None
+    plans: dict[tuple[int | None, float | None], Attention] = field(default_factory=dict)
     masks: dict[int | None, BlockMask] = field(default_factory=dict)
 
 
@@ -38,8 +38,7 @@ def computing(model: Any, batch: MicroBatch) -> Iterator[None]:
     before = [(config, config._attn_implementation) for config in configs if hasattr(config, "_attn_implementation")]
     for config, _ in before:
         config._attn_implementation = NAME
-    # A GPU takes FlexAttention, anything else the blocks.
-    _in_flight.append(_InFlight(batch, None if batch.ids.is_cuda else Attention(batch)))
+    _in_flight.append(_InFlight(batch))
     try:
         yield
     finally:
@@ -76,28 +75,27 @@ def forest_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention of one flat row: `query` [1, heads, tokens, size], keys and values with as many or fewer heads.
 
-    Raises `TrainingError` for what it does not compute exactly (the caller then lays out plainly): dropout and sinks;
-    on a CPU also a sliding window shorter than the longest path, and capped scores.
+    Raises `TrainingError` for what it does not compute exactly (the caller then lays out plainly): dropout and sinks.
     """
     flight = _in_flight[-1]
     heads, tokens, size = key.shape[1], query.shape[2], query.shape[3]
     scale = size**-0.5 if scaling is None else scaling
     if dropout > 0 or others.get("s_aux") is not None:
         raise TrainingError("this attention drops scores or adds sinks.")
-    if flight.attention is None:
+    # A GPU takes FlexAttention, anything else the blocks.
+    if flight.batch.ids.is_cuda:
         if sliding_window not in flight.masks:
             flight.masks[sliding_window] = block_mask(flight.batch, sliding_window)
         mask = flight.masks[sliding_window]
         return flexed(query, key, value, mask, scale, softcap).transpose(1, 2).contiguous(), None
-    if sliding_window is not None and flight.batch.longest > sliding_window:
-        raise TrainingError(f"a sliding window of {sliding_window} is shorter than the longest example.")
-    if softcap is not None:
-        raise TrainingError("this attention caps its scores.")
+    plan = (sliding_window, softcap)
+    if plan not in flight.plans:
+        flight.plans[plan] = Attention(flight.batch, window=sliding_window, softcap=softcap)
     # [1, heads × group, tokens, size] → [heads, tokens, group, size]
     grouped = (query[0] * scale).view(heads, -1, tokens, size).transpose(1, 2).contiguous()
     # Under autocast rotary positions leave queries and keys in float32; the products want one type.
     with torch.autocast(query.device.type, enabled=False):
-        out = _Differentiable.apply(grouped.to(value.dtype), key[0].to(value.dtype), value[0], flight.attention)
+        out = _Differentiable.apply(grouped.to(value.dtype), key[0].to(value.dtype), value[0], flight.plans[plan])
     return out.permute(1, 0, 2, 3).reshape(1, tokens, -1, out.shape[-1]), None
 
 

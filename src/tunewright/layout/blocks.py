@@ -4,6 +4,9 @@ A block is a batch of runs of tokens that share the same ancestors: every query 
 in its own run, those not after it. Long runs are cut so that little is computed above the diagonal; short runs of
 like length are padded together, so that hundreds of them cost a handful of calls.
 
+With a sliding window a query sees the last keys of its path only: ancestors out of every query's reach are left out of
+the block. A run's first token is as deep as its ancestors are many, so depths need not be looked up.
+
 Heads that share keys and values (grouped-query attention) are folded into the rows of the query matrix: queries are
 [key heads, tokens, group, size], keys and values [key heads, tokens, size].
 """
@@ -36,7 +39,8 @@ class Block:
 
     `queries` are rows of the query tensor, `own` of the key tensor, [count × length] and [count × keys] with padding;
     `valid` and `valid_own` index what is not padding (None: all is). `above` are the ancestors' rows. `hidden` is
-    true where a query must not see an own key: [count or 1, length, 1, keys].
+    true where a query must not see an own key: [count or 1, length, 1, keys]; `far`, under a sliding window, where it
+    must not see an ancestor's: [count or 1, length, 1, above].
     """
 
     count: int
@@ -52,6 +56,7 @@ class Block:
     valid: torch.Tensor | None = None
     valid_own: torch.Tensor | None = None
     padding: torch.Tensor | None = None
+    far: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +67,22 @@ class _Run:
     level: int
 
 
-def blocks(batch: MicroBatch, wanted: np.ndarray | None = None) -> list[Block]:
+def blocks(batch: MicroBatch, wanted: np.ndarray | None = None, window: int | None = None) -> list[Block]:
     """The blocks of a micro-batch, ancestors' before descendants'.
 
-    `wanted` (sorted row indices) restricts the queries: the query tensor then has just these rows.
+    `wanted` (sorted row indices) restricts the queries: the query tensor then has just these rows. With a `window` a
+    token sees the last `window` tokens of its path, itself included.
     """
     device = batch.ids.device
     groups: dict[tuple[tuple[int, int], ...], list[_Run]] = {}
     for run in _runs(batch):
-        groups.setdefault(run.above, []).append(run)
+        groups.setdefault(_reach(run.above, window), []).append(run)
     found: list[Block] = []
     for above, runs in sorted(groups.items(), key=lambda item: item[1][0].level):
         rows, length = _ancestors(above, device)
         spans = [_Span.of(run, wanted) for run in runs]
         spans = sorted((span for span in spans if span.queries > 0), key=lambda span: -span.keys)
-        found.extend(_block(alike, rows, length, wanted, device) for alike in _buckets(spans))
+        found.extend(_block(alike, rows, length, wanted, device, window) for alike in _buckets(spans))
     return found
 
 
@@ -102,6 +108,18 @@ def _joined(ranges: tuple[tuple[int, int], ...], first: int, last: int) -> tuple
     if ranges and ranges[-1][1] == first:
         return (*ranges[:-1], (ranges[-1][0], last))
     return (*ranges, (first, last))
+
+
+def _reach(above: tuple[tuple[int, int], ...], window: int | None) -> tuple[tuple[int, int], ...]:
+    """The ancestors' rows that the first token after them can see."""
+    if window is None:
+        return above
+    left, kept = window - 1, []
+    for first, last in reversed(above):
+        if left > 0:
+            kept.append((max(first, last - left), last))
+            left -= last - first
+    return tuple(reversed(kept))
 
 
 def _ancestors(ranges: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Rows | None, int]:
@@ -150,23 +168,27 @@ def _buckets(spans: Sequence[_Span]) -> list[list[_Span]]:
 
 
 def _block(
-    spans: list[_Span], above: Rows | None, above_length: int, wanted: np.ndarray | None, device: torch.device
+    spans: list[_Span],
+    above: Rows | None,
+    above_length: int,
+    wanted: np.ndarray | None,
+    device: torch.device,
+    window: int | None,
 ) -> Block:
     keys, length = max(s.keys for s in spans), max(s.queries for s in spans)
     if len(spans) == 1:
         span = spans[0]
-        place = _places(span, wanted)
-        hidden = torch.from_numpy(place[:, None] < np.arange(keys)[None, :])[None, :, None, :]
+        hidden, far = _unseen(_places(span, wanted)[None, :], keys, above_length, window, device)
         queries, own = slice(span.first, span.last), slice(span.start, span.stop)
-        return Block(1, length, keys, queries, own, above, above_length, hidden.to(device), queries, own)
+        return Block(1, length, keys, queries, own, above, above_length, hidden, queries, own, far=far)
     keys, length = _round(keys), _round(length)
     query_rows, query_valid = _padded([(s.first, s.last) for s in spans], length)
     key_rows, key_valid = _padded([(s.start, s.stop) for s in spans], keys)
     if wanted is None:
-        hidden_ = np.triu(np.ones((1, length, keys), dtype=bool), 1)
+        places = np.arange(length)[None, :]
     else:
         places = np.stack([np.resize(_places(s, wanted), length) for s in spans])
-        hidden_ = places[:, :, None] < np.arange(keys)[None, None, :]
+    hidden, far = _unseen(places, keys, above_length, window, device)
     flat, flat_own = np.flatnonzero(query_valid), np.flatnonzero(key_valid)
     padded = len(flat) < len(query_valid)
     return Block(
@@ -177,13 +199,28 @@ def _block(
         own=torch.from_numpy(key_rows).to(device),
         above=above,
         above_length=above_length,
-        hidden=torch.from_numpy(hidden_)[:, :, None, :].to(device),
+        hidden=hidden,
         valid=torch.from_numpy(flat).to(device) if padded else None,
         valid_own=torch.from_numpy(flat_own).to(device) if len(flat_own) < len(key_valid) else None,
         valid_queries=torch.from_numpy(query_rows[flat]).to(device),
         valid_keys=torch.from_numpy(key_rows[flat_own]).to(device),
         padding=torch.from_numpy(np.flatnonzero(~query_valid)).to(device) if padded else None,
+        far=far,
     )
+
+
+def _unseen(
+    places: np.ndarray, keys: int, above: int, window: int | None, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`hidden` and `far` of a block whose queries stand at `places` [count or 1, length] of their runs."""
+    place = places[:, :, None, None]
+    own = np.arange(keys)
+    hidden = own > place
+    if window is None:
+        return torch.from_numpy(hidden).to(device), None
+    hidden |= place - own >= window
+    far = place + above - np.arange(above) >= window
+    return torch.from_numpy(hidden).to(device), torch.from_numpy(far).to(device)
 
 
 def _round(length: int) -> int:
@@ -208,16 +245,27 @@ def _padded(spans: list[tuple[int, int]], length: int) -> tuple[np.ndarray, np.n
 
 
 class Attention:
-    """Exact attention of one micro-batch; of the queries at row indices `wanted` (sorted) only, where given."""
+    """Exact attention of one micro-batch; of the queries at row indices `wanted` (sorted) only, where given.
 
-    def __init__(self, batch: MicroBatch, wanted: np.ndarray | None = None) -> None:
-        self.plan = blocks(batch, wanted)
+    A token sees the last `window` tokens of its path; scores are capped at ±`softcap` (Gemma 2). None: all, uncapped.
+    """
+
+    def __init__(
+        self,
+        batch: MicroBatch,
+        wanted: np.ndarray | None = None,
+        *,
+        window: int | None = None,
+        softcap: float | None = None,
+    ) -> None:
+        self.plan = blocks(batch, wanted, window if window is not None and window < batch.longest else None)
+        self.softcap = softcap
 
     def forward(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The output, shaped as the (scaled) `query` [key heads, tokens, group, size], and what `backward` needs."""
-        return attend(query, key, value, self.plan)
+        return attend(query, key, value, self.plan, self.softcap)
 
     def backward(
         self,
@@ -228,19 +276,20 @@ class Attention:
         kept: list[torch.Tensor],
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gradients of query, key and value."""
-        return attend_backward(grad, query, key, value, self.plan, kept)
+        return attend_backward(grad, query, key, value, self.plan, kept, self.softcap)
 
 
 def attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: Sequence[Block]
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: Sequence[Block], softcap: float | None = None
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Attention output, shaped as `query`, and each block's probabilities for `attend_backward`.
+    """Attention output, shaped as `query`, and for `attend_backward` each block's probabilities and, where scores are
+    capped at ±`softcap`, after all of these each block's capped scores over the cap.
 
     Queries come scaled. Rows that no block asks about are zero.
     """
     heads, _, group, size = query.shape
     out = torch.zeros_like(query)
-    kept = []
+    kept, capped = [], []
     for block in plan:
         q, k, v = _take(query, block.queries), _take(key, block.own), _take(value, block.own)
         n, rows, above = block.count, block.length * group, block.above_length
@@ -249,9 +298,14 @@ def attend(
         if block.above is not None:
             wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
             torch.bmm(q.reshape(heads, n * rows, size), _take(key, block.above).transpose(1, 2), out=wide)
-        own = scores[..., above:]
-        torch.bmm(q_own, k_own.transpose(1, 2), out=own)
-        own.view(heads, n, block.length, group, block.keys).masked_fill_(block.hidden, float("-inf"))
+        torch.bmm(q_own, k_own.transpose(1, 2), out=scores[..., above:])
+        if softcap is not None:
+            capped.append(scores.div_(softcap).tanh_())
+            scores = scores * softcap
+        each = scores.view(heads, n, block.length, group, above + block.keys)
+        each[..., above:].masked_fill_(block.hidden, float("-inf"))
+        if block.far is not None:
+            each[..., :above].masked_fill_(block.far, float("-inf"))
         scores = torch.softmax(scores, -1)
         kept.append(scores)
         result = torch.bmm(scores[..., above:], v_own)
@@ -259,7 +313,7 @@ def attend(
             wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
             result.view(heads, n * rows, size).baddbmm_(wide, _take(value, block.above))
         _put(out, block.valid_queries, result.view(heads, n * block.length, group, size), block.valid)
-    return out, kept
+    return out, kept + capped
 
 
 def attend_backward(
@@ -269,11 +323,12 @@ def attend_backward(
     value: torch.Tensor,
     plan: Sequence[Block],
     kept: list[torch.Tensor],
+    softcap: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of query, key and value. A block's own keys are written before its descendants add to them."""
     heads, _, group, size = query.shape
     d_query, d_key, d_value = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
-    for block, scores in zip(plan, kept, strict=True):
+    for index, (block, scores) in enumerate(zip(plan, kept[: len(plan)], strict=True)):
         n, rows, above = block.count, block.length * group, block.above_length
         q, k, v, g = (
             _take(query, block.queries),
@@ -292,6 +347,9 @@ def attend_backward(
             wide = d_scores.view(heads, n * rows, -1)[..., :above]
             torch.bmm(g_wide, upper_v.transpose(1, 2), out=wide)
         d_scores = torch._softmax_backward_data(d_scores, scores, -1, scores.dtype)
+        if softcap is not None:
+            capped = kept[len(plan) + index]
+            d_scores.sub_(d_scores * capped.square())
         d_q = torch.bmm(d_scores[..., above:], k_own)
         if block.above is not None:
             wide = d_scores.view(heads, n * rows, -1)[..., :above]

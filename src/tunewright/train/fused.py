@@ -65,9 +65,12 @@ class _Places(dict[str, Place]):
 
 
 class _Layer:
-    """A decoder layer's products. Without `places` each has a place of its own."""
+    """A decoder layer's products. Without `places` each has a place of its own.
 
-    def __init__(self, layer: Any, dtype: torch.dtype, last: bool, places: _Places | None) -> None:
+    A token sees the last `window` tokens of its path (None: all).
+    """
+
+    def __init__(self, layer: Any, dtype: torch.dtype, last: bool, places: _Places | None, window: int | None) -> None:
         attention, mlp, norm = layer.self_attn, layer.mlp, layer.input_layernorm
         qkv = [attention.q_proj, attention.k_proj, attention.v_proj]
         # In the last layer queries are asked for fewer rows than keys and values, so they are a product of their own.
@@ -84,7 +87,7 @@ class _Layer:
         self.size = attention.head_dim
         self.kv = base(attention.k_proj).out_features // self.size
         self.group = base(attention.q_proj).out_features // self.size // self.kv
-        self.last = last
+        self.last, self.window = last, window
 
     @property
     def products(self) -> list[Product]:
@@ -185,8 +188,11 @@ class Decoder:
         causal = model.get_base_model()
         self.inside, self.dtype = causal.model, dtype
         count = len(self.inside.layers)
-        places = None if kept else _Places()
-        self.layers = [_Layer(each, dtype, index == count - 1, places) for index, each in enumerate(self.inside.layers)]
+        places, windows = None if kept else _Places(), _windows(causal.config, count)
+        self.layers = [
+            _Layer(each, dtype, index == count - 1, places, windows[index])
+            for index, each in enumerate(self.inside.layers)
+        ]
         self.head = causal.lm_head.weight.detach().to(dtype)
         self.norm = self.inside.norm.weight.detach().float()
         self.epsilon = self.inside.norm.variance_epsilon
@@ -211,13 +217,14 @@ class Decoder:
         # kernel's making first, and no two batches have the same number of tokens.
         spare = _GRAIN - batch.tokens % _GRAIN
         rows = torch.from_numpy(np.append(unique, np.full(-len(unique) % _GRAIN, batch.tokens))).to(batch.ids.device)
-        plan, last_plan = Attention(batch), Attention(batch, unique)
+        plans = {w: Attention(batch, window=w) for w in {layer.window for layer in self.layers[:-1]}}
+        last_plan = Attention(batch, unique, window=self.layers[-1].window)
         rope = self._rope(F.pad(batch.positions, (0, spare)))
         x = self.inside.embed_tokens(F.pad(batch.ids, (0, spare))).float()
         trail: list[_Kept | torch.Tensor] = []
         for index, layer in enumerate(self.layers):
             before = x
-            x, kept = layer.forward(before, rope, last_plan if layer.last else plan, rows)
+            x, kept = layer.forward(before, rope, last_plan if layer.last else plans[layer.window], rows)
             if backward and index >= self.lowest:
                 trail.append(before if self.recompute and not layer.last else kept)
             del before, kept
@@ -235,9 +242,10 @@ class Decoder:
         dx = _norm_backward(torch.zeros_like(x), d_states.mul_(self.norm), normed, scale)
         for index in range(len(self.layers) - 1, self.lowest - 1, -1):
             layer, was = self.layers[index], trail.pop()
-            kept = layer.forward(was, rope, plan, rows)[1] if isinstance(was, torch.Tensor) else was
+            kept = layer.forward(was, rope, plans[layer.window], rows)[1] if isinstance(was, torch.Tensor) else was
             del was
-            dx = layer.backward(dx, kept, rope, last_plan if layer.last else plan, rows, index > self.lowest)
+            how = last_plan if layer.last else plans[layer.window]
+            dx = layer.backward(dx, kept, rope, how, rows, index > self.lowest)
             del kept
         return loss
 
@@ -254,6 +262,12 @@ class Decoder:
         attention = self.inside.layers[0].self_attn
         tables = (cos, sin, cos * attention.scaling, sin * attention.scaling)
         return _Rope(*(t.to(self.dtype) for t in tables))
+
+
+def _windows(config: Any, count: int) -> list[int | None]:
+    """Each layer's sliding window."""
+    window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+    return [None if kinds and kinds[index] == "full_attention" else window for index in range(count)]
 
 
 def fits(model: Any) -> bool:
