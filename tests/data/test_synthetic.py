@@ -22,7 +22,7 @@ def _asked(path: Path, split: str) -> list[str]:
     return [e.messages[0].content for e in load(path, split)]
 
 
-@pytest.mark.parametrize("count", [40, 400])
+@pytest.mark.parametrize("count", [120, 400])
 @pytest.mark.parametrize("labels", [False, True])
 def test_no_other_row_changes_sides(tmp_path: Path, count: int, labels: bool) -> None:
     rows = [{"text": f"Case {i} has word{i}.", "label": "abc"[i % 3]} for i in range(count)] if labels else pairs(count)
@@ -45,15 +45,15 @@ def test_no_other_row_changes_sides(tmp_path: Path, count: int, labels: bool) ->
 
 
 def test_what_is_reworded_stays_in_train_whatever_the_draw(tmp_path: Path) -> None:
-    jsonl(tmp_path / "train.jsonl", pairs(12))
+    jsonl(tmp_path / "train.jsonl", pairs(120))
     jsonl(
         tmp_path / "made.jsonl",
         [_made("Say how one calls the fifth!", "It is called 5.", rewords="what is number 5 called")],
     )
-    for seed in range(8):
+    for seed in range(10):
         assert "What is number 5 called?" in _asked(run(tmp_path, BOTH, split={"seed": seed}).path, "train")
     jsonl(tmp_path / "made.jsonl", [_made("Say how one calls the fifth!", "It is called 5.")])
-    alone = [_asked(run(tmp_path, BOTH, split={"seed": seed}).path, "train") for seed in range(8)]
+    alone = [_asked(run(tmp_path, BOTH, split={"seed": seed}).path, "train") for seed in range(10)]
     assert any("What is number 5 called?" not in asked for asked in alone), "the tie is what kept it"
 
 

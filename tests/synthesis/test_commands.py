@@ -16,7 +16,7 @@ from tunewright import journey, synthesising
 from tunewright.data import load, versions
 from tunewright.errors import Interrupted
 
-COUNTS = {"delivery": 14, "refund": 14, "account": 4}
+COUNTS = {"delivery": 55, "refund": 50, "account": 6}
 TEXTS = {
     "delivery": "Where is the parcel number {i} that I have ordered from you?",
     "refund": "I was charged twice for item {i} and want the money back.",
@@ -36,7 +36,7 @@ def _data(tmp_path, name="few.jsonl"):
 
 @pytest.fixture
 def shop(tmp_path):
-    """A project with 32 labelled rows and room for more settings."""
+    """A project with 111 labelled rows, few of one label, and room for more settings."""
     _data(tmp_path)
 
     def make(more=""):
