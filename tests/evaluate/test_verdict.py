@@ -5,6 +5,7 @@ import pytest
 from tunewright.evaluate import decide, make_suite
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Gate, Prediction
+from tunewright.statistics import wilson
 
 
 def rows(arm, scores, suite):
@@ -147,6 +148,14 @@ def test_what_nearly_all_cases_share_is_no_slice_but_for_near_twins(suite):
     assert {(s.slice, s.value): s.cases for s in found.slices} == {("shop", "b"): 2, ("shop", "a"): 38, NEAR_NO: 39}
     alike = [c.model_copy(update={"slices": {"shop": "a"}}) for c in suite.cases]
     assert decide(suite.model_copy(update={"cases": tuple(alike)}), arms).slices == ()
+
+
+def test_an_arm_that_is_always_right_is_as_sure_as_it_has_sources(suite):
+    shared = [c.model_copy(update={"group": f"g{i // 4}"}) for i, c in enumerate(suite.cases)]
+    found = decide(suite.model_copy(update={"cases": tuple(shared)}), {"base": rows("base", [1.0] * 40, suite)}).arms[0]
+    ten = wilson(10, 10)
+    assert (found.score, found.low, found.high, found.cases) == (1.0, ten.low, 1.0, 40)
+    assert decide(suite, {"base": rows("base", [1.0] * 40, suite)}).arms[0].low > found.low
 
 
 NEAR_NO = ("near a training row", "no")

@@ -119,6 +119,9 @@ def arm_score(
     errors = len(rows) - len(scored)
     if not scored:
         low, mean, high = 0.0, 0.0, 1.0
+    elif clusters is not None and (not any(scored) or min(scored) == 1):
+        # All wrong or all right: a bootstrap has no width there, and there are as many witnesses as sources.
+        mean, low, high = wilson(len(set(clusters)) if any(scored) else 0, len(set(clusters)))
     elif clusters is None and all(s in (0.0, 1.0) for s in scored):
         mean, low, high = wilson(int(sum(scored)), len(scored))
     else:

@@ -238,7 +238,9 @@ def _without_verdict(evidence: Evidence) -> Headline:
             "No verdict.", f"The tuned model gets {percent(best.score)} {right}, compared with nothing.", "warn"
         )
     if any(gate.name == "cheaper_means" for gate in refusals(evidence.gates)):
-        return Headline("Do not tune.", f"Untuned, {percent(best.score)} {right} are reached already.", "good")
+        name = label(evidence, best.name)
+        reached = f"{name[:1].upper()}{name[1:]} already gets {percent(best.score)} {right}."
+        return Headline("Do not tune.", reached, "good")
     if not best.score:
         return Headline("Untuned.", f"Nothing gets any {right}.", "plain")
     return Headline("Untuned.", f"Nothing gets past {percent(best.score)} {right}.", "plain")
