@@ -142,6 +142,9 @@ def plan(path: ProjectPath = Path(), set: Sets = None, json: Json = False, debug
 @app.command()
 def baseline(
     path: ProjectPath = Path(),
+    models: Annotated[
+        str | None, typer.Option("--models", help="Rank several bases instead: names or paths, by commas.")
+    ] = None,
     set: Sets = None,
     allow: Allows = None,
     because: Because = None,
@@ -150,7 +153,12 @@ def baseline(
 ) -> None:
     """Measure everything cheaper than tuning."""
     from tunewright.cli import show
+    from tunewright.cli.ranked import rank_bases
 
+    if models is not None:
+        terminal = _options(allow, because, False, json)["tell"]
+        opened = lambda name: _open(path, [*(set or ()), f"model={name}"], allow, because, False, json)[0]  # noqa: E731
+        raise typer.Exit(rank_bases(models, opened, terminal))
     project, terminal = _open(path, set, allow, because, False, json)
     raise typer.Exit(show.baseline(project, terminal))
 
