@@ -234,8 +234,8 @@ def decide(
     """
     kept = shelf(project)
     verdicts = [(c, c, "accept", "") for c in kept.find(accept)] + [(c, c, "reject", "") for c in kept.find(reject)]
-    for line in sheet.read(filled) if filled else ():
-        one = kept.find([line.candidate])[0]
+    lines = sheet.read(filled) if filled else []
+    for line, one in zip(lines, kept.find([line.candidate for line in lines]), strict=True):
         verdicts.append((one, one.reworded(line.input, line.output), line.decision, line.note))
     before = {c.id: c for c, _ in kept.accepted()}
     # The newest word on a candidate counts.
