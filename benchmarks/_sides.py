@@ -30,7 +30,7 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: 
     before = resident_gb()
     model = _model(task)
     rows = [Rendered(tuple(r["ids"]), tuple(float(s) for s in r["supervised"]), 0) for r in task["rows"]]
-    given = {"precision": dtype, "activation_checkpointing": False}
+    given = {"precision": dtype, "activation_checkpointing": False, "method": task["method"]}
     if without:
         SWITCHES[without](given)
     settings = Settings(
@@ -65,6 +65,7 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
+    from tunewright.models import quantised
     from tunewright.train import Settings
     from tunewright.train.order import step_examples
 
@@ -72,6 +73,10 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     model = _model(task)
     if dtype == "bfloat16":
         model = model.to(torch.bfloat16)
+    if task["method"] == "qlora":
+        # The same bits that BitsAndBytesConfig(nf4, double quantisation) makes, on bitsandbytes' and PEFT's own layers.
+        for layer in quantised.layers(quantised.quantise(model)):
+            layer.compute_dtype = torch.float32 if dtype == "float32" else torch.bfloat16
     torch.manual_seed(0)
     model = get_peft_model(
         model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -124,9 +129,15 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
             train_sampling_strategy="sequential",
             disable_tqdm=True,
         )
-        SFTTrainer(
+        trainer = SFTTrainer(
             model=model, args=config, train_dataset=data, processing_class=_padder(), callbacks=[Timer()]
-        ).train()
+        )
+        if dtype == "float32":
+            # On a base in 4 bits TRL turns adapters to bfloat16; what is compared is float32.
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.data = parameter.data.float()
+        trainer.train()
     return clock.result(batch) | {"peak_gb": round(peak_resident_gb() - before, 3), "micro_batch": micro}
 
 

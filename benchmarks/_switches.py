@@ -72,6 +72,11 @@ def _recomputed(settings: dict[str, Any]) -> None:
     settings["activation_checkpointing"] = True
 
 
+def _each_pass(settings: dict[str, Any]) -> None:
+    """Weights in 4 bits read back in every pass, not once for all."""
+    settings["dequantise"] = "each_pass"
+
+
 def _neither(settings: dict[str, Any]) -> None:
     """The model's own modules, and nothing shared: packing alone is left."""
     _modules(settings)
@@ -86,4 +91,10 @@ SWITCHES: dict[str, Callable[[dict[str, Any]], None]] = {
     "chunked_loss": _whole_loss,
     "kept_activations": _recomputed,
     "share_and_fused": _neither,
+    "kept_weights": _each_pass,
 }
+
+
+def switches_for(method: str) -> list[str]:
+    """Those that turn something off in training by `method`."""
+    return [name for name in SWITCHES if name != "kept_weights" or method == "qlora"]

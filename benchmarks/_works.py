@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 START, END = "<|im_start|>", "<|im_end|>"
 Turns = list[tuple[str, str]]
-BATCH = {"banking77_b8": 8, "banking77_b32": 32, "gsm8k_b8": 8, "snips_b16": 16, "tools_b4": 4}
+BATCH = {"banking77_b8": 8, "banking77_b32": 32, "gsm8k_b8": 8, "gsm8k_b8_qlora": 8, "snips_b16": 16, "tools_b4": 4}
 SHAPES: dict[str, dict[str, Any]] = {
     "25m": {
         "vocab_size": 16_384,
@@ -49,6 +49,10 @@ def batch_of(work: str) -> int:
     return BATCH[work.removesuffix("_135m")]
 
 
+def method_of(work: str) -> str:
+    return "qlora" if "qlora" in work else "lora"
+
+
 def prepare(work: str, data: Path, steps: int) -> dict[str, Any]:
     """Rows as ids with a supervised flag per token, `steps` batches of them in a fixed random order, and the facts."""
     conversations = _CONVERSATIONS[work.split("_")[0]](data)
@@ -64,6 +68,7 @@ def prepare(work: str, data: Path, steps: int) -> dict[str, Any]:
     return {
         "work": work,
         "batch": batch_of(work),
+        "method": method_of(work),
         "shape": SHAPES[shape_of(work)],
         "rows": rows,
         "facts": {"shared_tokens": shared, "mean_tokens": round(mean, 1)},

@@ -9,6 +9,9 @@ batch that would not fit in memory is split by accumulation. `matmul_share` is t
 steps (counted by torch's flop counter; attention blocks include what lies above the diagonal) over the rate of plain
 `torch.mm` at the model's own shape.
 
+`gsm8k_b8_qlora` trains on a base in 4 bits on both sides; each makes it from the same float32 model in memory, so that
+model counts in both peaks.
+
 With `--switches` our side is its own peer: everything on beside one thing turned off at a time (`_switches.py`), so
 `ratio.speed` is what that thing is worth in this work.
 """
@@ -24,8 +27,8 @@ from typing import Any
 
 from _common import median, report, sample
 from _sides import SIDES
-from _switches import SWITCHES
-from _works import batch_of, prepare, shape_of, works
+from _switches import SWITCHES, switches_for
+from _works import batch_of, method_of, prepare, shape_of, works
 
 HERE = Path(__file__).resolve()
 ROUNDS = 3
@@ -92,7 +95,7 @@ def measure(work: str, data: Path, seconds: float, rounds: int | None = None) ->
 def measure_switches(work: str, data: Path, seconds: float, rounds: int | None = None) -> list[dict[str, Any]]:
     """One work with everything on, and with each switch off: losses first, then speed and memory in turn."""
     big = shape_of(work) != "25m"
-    names: list[str | None] = [None, *SWITCHES]
+    names: list[str | None] = [None, *switches_for(method_of(work))]
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "work.json"
         task = prepare(work, data, steps=12 if big else 40)
@@ -118,7 +121,7 @@ def measure_switches(work: str, data: Path, seconds: float, rounds: int | None =
             {"ours": taken[None], "peer": taken[name]},
             f"ours without {name}",
         )
-        for name in SWITCHES
+        for name in switches_for(method_of(work))
     ]
 
 
