@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, learned, near, permits, suites, whole
+from tunewright.data import accepting, checks, hub, learned, near, permits, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -160,14 +160,23 @@ def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -
 def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
     given = [(s, "train") for s in spec.train] + [(s, "test") for s in spec.test]
     given += [(s, "rehearsal") for s in spec.rehearsal.files] if spec.rehearsal else []
-    paths = [snapshot(s.path, s.query, store / "inputs") if s.query else root / s.path for s, _ in given]
+    inputs = store / "inputs"
+    kept = [
+        hub.Kept(snapshot(s.path, s.query, inputs), s.query)
+        if s.query
+        else hub.fetch(s.path, s.revision, s.config, s.split, inputs)
+        if s.path.startswith(hub.PREFIX)
+        else hub.Kept(root / s.path, s.path)
+        for s, _ in given
+    ]
+    paths = [k.path for k in kept]
     files = [p.name for p in paths]
     columns = {"input": spec.input, "output": spec.output}
     for path in paths:
         format_of(path)
     return [
         Source(
-            given=source.query or source.path,
+            given=known,
             path=path,
             name=path.name if files.count(path.name) == 1 else str(source.path),
             reading=recognise(path, **({} if part == "rehearsal" or (source.synthetic and turns(path)) else columns)),
@@ -180,7 +189,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             weight=source.weight,
             synthetic=source.synthetic,
         )
-        for (source, part), path in zip(given, paths, strict=True)
+        for (source, part), (path, known) in zip(given, kept, strict=True)
     ]
 
 

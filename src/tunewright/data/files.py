@@ -49,7 +49,9 @@ def format_of(path: Path) -> str:
     """The format `path` is read in. Raises `DataError` when the file is missing, empty or of a kind we do not read."""
     if not path.exists():
         raise DataError(
-            "there is no such file.", where=str(path), remedy="Check the path; it is relative to the recipe."
+            "there is no such file.",
+            where=str(path),
+            remedy="Check the path; it is relative to the recipe. A dataset of the hub is named as hub:org/name.",
         )
     if path.is_dir():
         if files_of(path):
