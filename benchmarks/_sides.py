@@ -12,6 +12,7 @@ from _common import peak_resident_gb, resident_gb
 from _switches import SWITCHES
 
 WARM_UP = 2
+LONG_STEP = 10.0
 # Padded tokens the peer may hold at once; a larger batch is split by accumulation.
 PEER_TOKENS = {12: 8_000, 30: 3_000}
 
@@ -156,8 +157,13 @@ class _Clock:
         self.supervised.append(supervised)
 
     @property
+    def slow(self) -> bool:
+        """Steps so long that one of them is warm-up enough."""
+        return len(self.ends) > 1 and self.ends[1] - self.ends[0] > LONG_STEP
+
+    @property
     def warm(self) -> int:
-        return WARM_UP if len(self.ends) > WARM_UP + 1 else 1
+        return WARM_UP if len(self.ends) > WARM_UP + 1 and not self.slow else 1
 
     @property
     def steady(self) -> float:
@@ -165,7 +171,7 @@ class _Clock:
 
     @property
     def over(self) -> bool:
-        return len(self.ends) > WARM_UP + 1 and self.steady >= self.limit
+        return len(self.ends) > (1 if self.slow else WARM_UP + 1) and self.steady >= self.limit
 
     @property
     def seconds_per_step(self) -> float:
@@ -208,16 +214,28 @@ def _matmul_share(task: dict[str, Any], rows: Any, settings: Any, seconds: float
     computer = Computer(prepare(_model(task), settings), settings.precision, "forest", fused=True, share=True)
     with FlopCounterMode(display=False) as counter:
         computer.accumulate(pack(rows, budget=1_000_000, share=True), 1.0)
+    return float(counter.get_total_flops() / seconds / mm_rate(task, DTYPES[settings.precision]))
+
+
+def mm_rate(task: dict[str, Any], dtype: Any) -> float:
+    """Operations a second of plain `torch.mm` at the model's own shape, over a second (and at least twice)."""
+    import torch
+
     width, middle = task["shape"]["hidden_size"], task["shape"]["intermediate_size"]
-    left = torch.randn(1024, width).to(DTYPES[settings.precision])
-    right = torch.randn(width, middle).to(DTYPES[settings.precision])
-    left @ right
+    left, right = torch.randn(1024, width).to(dtype), torch.randn(width, middle).to(dtype)
+    torch.mm(left, right)
     began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < 1.0:
-        left @ right
+    while count < 1 or time.perf_counter() - began < 1.0:
+        torch.mm(left, right)
         count += 1
-    rate = 2 * 1024 * width * middle * count / (time.perf_counter() - began)
-    return float(counter.get_total_flops() / seconds / rate)
+    return 2 * 1024 * width * middle * count / (time.perf_counter() - began)
+
+
+def products(task: dict[str, Any], *_: Any) -> dict[str, Any]:
+    """GFLOP/s of plain products in each number type, here and now."""
+    import torch
+
+    return {name: round(mm_rate(task, getattr(torch, name)) / 1e9, 1) for name in ("float32", "bfloat16")}
 
 
 SIDES = {"ours": ours, "trl": trl}

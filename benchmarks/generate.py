@@ -135,7 +135,16 @@ def choose(side: str, prompts: list[list[int]], new: int) -> tuple[str, int]:
         run()
         return time.perf_counter() - began
 
-    dtypes = {dtype: seconds(dtype, 16) for dtype in ("float32", "bfloat16")}
+    import torch
+
+    from _sides import mm_rate
+
+    task = {"shape": _works.SHAPES["25m"]}
+    names = ["float32"]
+    # On processors without bfloat16 products a pass takes many minutes: then it is not tried.
+    if mm_rate(task, torch.bfloat16) >= 0.5 * mm_rate(task, torch.float32):
+        names.append("bfloat16")
+    dtypes = {dtype: seconds(dtype, 16) for dtype in names}
     dtype = min(dtypes, key=dtypes.__getitem__)
     if side != "generate":
         return dtype, 16
