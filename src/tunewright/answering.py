@@ -142,8 +142,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     spec, task = project.recipe.prompted, project.recipe.task
     count, own = (spec.variants, spec.instructions) if spec else (1, ())
     ways = prompt_variants(project.suite, project.train_examples, task, count=count, own=own)
-    cases = project.audit.dataset.splits["validation"]
-    if len(ways) == 1 or not cases:
+    if len(ways) == 1 or not (project.fold or project.audit.dataset.splits["validation"]):
         return ways[0]
     suite, answered = validation_suite(project), run.path / "prompts.jsonl"
     scored = []
@@ -200,9 +199,13 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
 
 
 def validation_suite(project: Project) -> Suite:
-    """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these."""
+    """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these.
+
+    In a fold there is none; a prompt may be chosen on the rows that train there, which no untuned arm has learnt.
+    """
     scored = {"scorers": project.suite.scorers, "primary": project.suite.primary} if project.cases else {}
     given = {"cases": _VALIDATION_CASES, "slices": (), "source": "test", **scored}
     spec = project.recipe.suite.model_copy(update=given)
     seed = project.recipe.data.split.seed
-    return make_suite(project.examples("validation"), spec, seed=seed, known=project.train_examples)
+    rows = [e for e in project.train_examples if not e.synthetic] if project.fold else project.examples("validation")
+    return make_suite(rows, spec, seed=seed, known=project.train_examples)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunewright import folding
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
@@ -96,7 +97,7 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     with project.tell.stage("wording") as found:
         for change in CHANGES:
             altered = perturbed(suite, change)
-            changed[change] = _answer(project, run, altered, "tuned", f"wording-{change}", change)
+            changed[change] = _own(project, run, altered, "tuned", f"wording-{change}", change)
         wordings = robustness(stored, changed)
         worst = wordings[0]
         found.append(f"{len(CHANGES)} changes of wording; worst {worst.change}: {100 * worst.difference:+.1f} points")
@@ -168,16 +169,16 @@ def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
     """Who asks exchanged, orders slipped in, and the same question asked twice."""
 
     def before(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _answer(project, run, asked, "base", "probes", note)
+        return _own(project, run, asked, "base", "probes", note)
 
     def after(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _answer(project, run, asked, "tuned", "probes", note)
+        return _own(project, run, asked, "tuned", "probes", note)
 
     with project.tell.stage("probes") as said:
         found = [*bias_probes(suite, before, after), *injection_probes(suite, before, after)]
         draws = [replace(project.sampling, temperature=0.7, seed=seed) for seed in (1, 2)]
         twice = [
-            changed_answers(*(_answer(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
+            changed_answers(*(_own(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
             for one in ("base", "tuned")
         ]
         found.append(probe("asked twice at temperature 0.7", "consistency", *twice))
@@ -187,6 +188,29 @@ def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
         worst = max(found, key=lambda one: one.after)
         said.append(f"{len(found)} probes; most: {worst.name}, {100 * worst.before:.0f} → {100 * worst.after:.0f} %")
     return found
+
+
+def _own(
+    project: Project,
+    run: RunFolder,
+    suite: Suite,
+    arm: str,
+    file: str,
+    note: str,
+    draw: Sampling | None = None,
+) -> Sequence[Prediction]:
+    """Answers to the project's own cases: in folds, by the models that had not seen them."""
+    if not project.folds or arm == "base":
+        return _answer(project, run, suite, arm, file, note, draw=draw)
+    found: dict[str, Prediction] = {}
+    for fold in range(1, project.folds + 1):
+        view, kept = folding.part(project, fold), folding.folder(run, fold)
+        held = {case.id for case in view.suite.cases}
+        cases = tuple(case for case in suite.cases if case.id in held)
+        if cases:
+            asked = suite.model_copy(update={"cases": cases})
+            found |= {p.case: p for p in _answer(view, kept, asked, arm, file, note, draw=draw)}
+    return [found[case.id] for case in suite.cases]
 
 
 def _answer(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunewright import answering, beyond, hurdles, judging, stages
+from tunewright import answering, beyond, folding, hurdles, judging, stages
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
@@ -23,10 +23,9 @@ from tunewright.records import Artifact, Evaluation, Gate, Message, RunRecord, T
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, read_lines, write_text
+from tunewright.telling import Silent, Teller
 from tunewright.workshop import (
     Project,
-    Silent,
-    Teller,
     begin_run,
     blocks,
     with_strict,
@@ -104,6 +103,11 @@ class Outcome:
         return self.evaluation.hurdle if self.evaluation else None
 
     @property
+    def folds(self) -> int:
+        """How many models answered the suite, each the part it had not seen; 0: one model, all of it."""
+        return self.evaluation.folds if self.evaluation else 0
+
+    @property
     def verdict(self) -> Any:
         tuned = any(a.name == "tuned" for a in self.arms)
         return self.evaluation.verdict if self.evaluation and tuned else None
@@ -132,6 +136,7 @@ def check(project: Project) -> Checked:
                 date=time.strftime("%Y-%m-%d"),
                 ledger=audit.dataset.ledger,
                 splits=audit.dataset.splits,
+                folds=len(audit.dataset.folds),
                 dataset=audit.dataset.id,
                 findings=audit.findings,
                 gates=gates,
@@ -157,7 +162,9 @@ def make_the_plan(project: Project) -> Plan:
         about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
         found.append(
             f"{methods[choice['method']]}, batch {choice['effective_batch_size']}, {choice['steps']} steps"
-            f" in {choice['precision']} · about {about} · {plan.memory_gb['total']:.1f} GB"
+            f" in {choice['precision']}"
+            + (f" · {project.folds} folds and all rows" if project.folds else "")
+            + f" · about {about} · {plan.memory_gb['total']:.1f} GB"
         )
     return plan
 
@@ -167,7 +174,7 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
     run = run or begin_run(project)
     with project.tell.stage("baseline") as found:
         names = [a for a in answering.arm_names(project) if a not in answering.TUNED]
-        predictions = answering.answers(project, run, names, "baseline")
+        predictions = folding.answers(project, run, names, "baseline")
         evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
         if project.untuned.quantisation:
@@ -192,10 +199,11 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
         return None, gates
     run = run or (_unfinished(project) if resume else begin_run(project))
     with project.tell.stage("train") as found:
-        result = stages.tune(project, run, resume)
+        result = folding.tune(project, run, resume)
+        folds, kept = folding.training_words(project, result)
         found.append(
-            f"{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · best on validation at"
-            f" step {result.best_step} · {result.tokens_per_second:,.0f} tokens/s"
+            f"{folds}{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · {kept}"
+            f" · {result.tokens_per_second:,.0f} tokens/s"
         )
         found.extend(_not_adapted(run))
     return result, gates
@@ -205,7 +213,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
     """Every arm on the same cases; the verdict, the gates, the report."""
     run = run or project.folder.trained(name)
     with project.tell.stage("evaluate") as found:
-        predictions = answering.answers(project, run, answering.arm_names(project), "evaluate")
+        predictions = folding.answers(project, run, answering.arm_names(project), "evaluate")
         evaluation = stages.decided(project, predictions)
         more = (*beyond.gates(project, run), *hurdles.after_training(project, evaluation.arms))
         evaluation = stages.decided(project, predictions, more)
@@ -315,11 +323,15 @@ def _data_words(audit: Audit) -> str:
     ledger, splits = audit.dataset.ledger, audit.dataset.splits
     aside = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in ledger.set_aside.items() if n)
     rehearsal = f" + {splits['rehearsal']:,} rehearsal" if splits.get("rehearsal") else ""
+    divided = f"{splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {splits['test']:,} suite"
+    if audit.dataset.folds:
+        held, folds = sum(audit.dataset.folds), len(audit.dataset.folds)
+        divided = f"{splits['train']:,} train{rehearsal}; {held:,} of them are the suite too, in {folds} folds"
     return (
         f"{ledger.used:,} of {ledger.read:,} rows used"
         + (f" ({audit.dataset.synthetic:,} synthetic)" if audit.dataset.synthetic else "")
         + (f" · set aside: {aside}" if aside else "")
-        + f" · {splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {splits['test']:,} suite"
+        + f" · {divided}"
     )
 
 

@@ -38,7 +38,8 @@ class Example:
     """One row of a dataset: a conversation whose final assistant turn is the answer wanted.
 
     `row` names where it came from (`file:record`, records from 1); `label` is the answer when it is a class label.
-    `rewords` is the question that a synthetic row puts in other words: the two stay in one split.
+    `rewords` is the question that a synthetic row puts in other words: the two stay in one split. `fold` (from 1) is
+    the one that the row is not trained on in, 0 where there is none.
     """
 
     messages: tuple[Message, ...]
@@ -51,6 +52,7 @@ class Example:
     synthetic: bool = False
     label: str | None = None
     rewords: str | None = None
+    fold: int = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -130,12 +132,16 @@ class SourceFile(Record):
 
 
 class DatasetRecord(Record):
-    """An immutable dataset version; `id` is the hash of its rows and their split. `synthetic` counts used rows."""
+    """An immutable dataset version; `id` is the hash of its rows and their split. `synthetic` counts used rows.
+
+    `folds` are the rows held out in each fold, which are all in the split `train`; empty without folds.
+    """
 
     id: str
     sources: tuple[SourceFile, ...]
     ledger: Ledger
     splits: dict[str, int]
+    folds: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     synthetic: int = 0
     tokens: Ledger | None = None
@@ -273,7 +279,10 @@ class LabelScore(Record):
 
 
 class Evaluation(Record):
-    """One matched experiment: every arm on the same cases, the decision, the gates, and the slices, worst first."""
+    """One matched experiment: every arm on the same cases, the decision, the gates, and the slices, worst first.
+
+    With `folds`, each case was answered by one of so many models that had not seen it.
+    """
 
     arms: tuple[ArmScore, ...]
     verdict: Verdict
@@ -282,6 +291,7 @@ class Evaluation(Record):
     labels: tuple[LabelScore, ...] = ()
     hurdle: Hurdle | None = None
     comparisons: tuple[Comparison, ...] = ()
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

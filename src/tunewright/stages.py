@@ -40,7 +40,7 @@ FORMS = ("adapter", "merged", "merged_unquantised")
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
     """The verdict under the recipe's gates."""
     gates = project.recipe.gates
-    return decide(
+    evaluation = decide(
         project.suite,
         predictions,
         min_gain=gates.min_gain,
@@ -50,6 +50,7 @@ def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = (
         allow=project.allow,
         seed=project.recipe.data.split.seed,
     )
+    return evaluation.model_copy(update={"folds": project.folds})
 
 
 def suite_gate(project: Project) -> Gate:
@@ -67,6 +68,7 @@ class _Work:
     settings: Settings
     directory: Path
     resume: bool
+    more: bool
 
 
 def assist(project: Project) -> None:
@@ -75,7 +77,7 @@ def assist(project: Project) -> None:
     Where the first one finds nothing to train, it says so and all are done.
     """
     work: _Work | None = project.ranks.told(None)
-    if work is not None:
+    while work is not None:
         fit(
             project.fresh().model,
             work.train,
@@ -85,10 +87,14 @@ def assist(project: Project) -> None:
             resume=work.resume,
             should_stop=project.should_stop,
         )
+        work = project.ranks.told(None) if work.more else None
 
 
-def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
-    """Fit, keep the best checkpoint's weights and the probes that prove any later form of them."""
+def tune(project: Project, run: RunFolder, resume: bool, *, more: bool = False) -> TrainResult:
+    """Fit, keep the best checkpoint's weights and the probes that prove any later form of them.
+
+    `more`: another model will be trained after this one, so those who help stay.
+    """
     if resume and run.trained.is_file():
         project.ranks.told(None)
         return TrainResult.model_validate(read_json(run.trained))
@@ -96,7 +102,7 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
     base = project.fresh()
     settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
     trained = project.rendered("train") + project.rendered("rehearsal")
-    work = _Work(trained, project.rendered("validation"), settings, run.path, resume)
+    work = _Work(trained, project.rendered("validation"), settings, run.path, resume, more)
     project.ranks.told(work)
     try:
         fitted = fit(
@@ -227,7 +233,8 @@ def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: s
     """Probes, and the suite's score where the trained model has one to compare with."""
     engine = project.engine(model, tuned.identity(project.base, into))
     certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, project.base_engine)
-    if not run.outcome.is_file():
+    # In folds the suite was answered by other models, and this one was trained on its cases.
+    if project.folds or not run.outcome.is_file():
         return certificate
     trained = {a["name"]: a["score"] for a in read_json(run.outcome)["arms"]}.get("tuned")
     if trained is None:
@@ -286,7 +293,10 @@ def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
         seconds, cores = trained["seconds"], project.machine_words
         took = f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds // 60)} m {int(seconds % 60)} s"
         size = sum(f.stat().st_size for f in run.weights.glob("*.safetensors"))
-        facts += [(took, f"training, {cores}"), (f"{size / 1e6:.1f} MB", "adapter")]
+        what = "training on all rows" if project.folds else "training"
+        facts += [(took, f"{what}, {cores}"), (f"{size / 1e6:.1f} MB", "adapter")]
+    if project.folds:
+        facts.insert(1, (f"{project.folds}", "folds, a model each"))
     return facts
 
 

@@ -5,30 +5,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import torch
 
 from tunewright import models, tuned
 from tunewright.asked import asked_of
-from tunewright.data import Audit, audit, fix, load
+from tunewright.data import Audit, audit, fix
 from tunewright.data import versions as dataset_versions
 from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
 from tunewright.licences import Stated
+from tunewright.parts import data_of, held_and_rest, rows_of
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
 from tunewright.render import Renderer
 from tunewright.store import write_json
+from tunewright.telling import Silent, Teller
 from tunewright.train import Ranks
 
 _SAMPLE = 500
@@ -36,30 +37,12 @@ Made = TypeVar("Made")
 _LONGEST_ANSWER = 1024
 
 
-class Teller(Protocol):
-    """Who is told how things go: a terminal, a log, or nobody."""
-
-    def stage(self, name: str) -> AbstractContextManager[list[str]]: ...
-
-    def progress(self, name: str, done: int, total: int | None, note: str = "") -> None: ...
-
-
-class Silent:
-    """Tells nobody."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[list[str]]:
-        yield []
-
-    def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
-        pass
-
-
 @dataclass
 class Project:
     """A recipe in its folder. `allow` passes gates by name, with the reason; `should_stop` is asked at safe places.
 
     `bare`: there is no recipe file, only data files to be checked; with `count_tokens` off no base is needed for it.
+    `fold` (from 1) is held out: its rows are the test split, all others train. 0: nothing is, and all rows train.
     """
 
     folder: ProjectFolder
@@ -71,6 +54,7 @@ class Project:
     should_stop: Callable[[], bool] = lambda: False
     bare: bool = False
     count_tokens: bool = True
+    fold: int = 0
     _tuned: TorchEngine | None = field(default=None, init=False, repr=False)
 
     @cached_property
@@ -126,14 +110,20 @@ class Project:
     @cached_property
     def audit(self) -> Audit:
         """The audit of the recipe's data; the same files and settings give the same dataset version."""
-        return _counted(self, lambda options: audit(self.recipe.data, **options))
+        return _counted(self, lambda options: audit(data_of(self.recipe), **options))
 
     def fixed(self, accept: Sequence[str]) -> dataset_versions.Fix:
         """The data with fixes accepted, by the codes of findings: the version before, the one after, what differs."""
-        return _counted(self, lambda options: fix(self.recipe.data, accept, **options))
+        return _counted(self, lambda options: fix(data_of(self.recipe), accept, **options))
+
+    @property
+    def folds(self) -> int:
+        """How many parts of the rows are held out one after the other; 0: one split."""
+        return len(self.audit.dataset.folds)
 
     def examples(self, split: str) -> list[Example]:
-        return load(self.audit.path, split)
+        """The rows of a split."""
+        return rows_of(self.audit.path, self.audit.dataset, split, self.fold)
 
     @cached_property
     def train_examples(self) -> list[Example]:
@@ -143,12 +133,15 @@ class Project:
     def cases(self) -> int:
         """How many cases can decide; 0 where no row is held out and no file of cases is named."""
         named = self.recipe.suite.source != "test"
-        return len(self.suite.cases) if named or self.audit.dataset.splits["test"] else 0
+        return len(self.suite.cases) if named or self.folds or self.audit.dataset.splits["test"] else 0
 
     @cached_property
     def suite(self) -> Suite:
         """The cases that decide."""
         spec, seed = self.recipe.suite, self.recipe.data.split.seed
+        if self.folds:
+            held, rest = held_and_rest(self.train_examples)
+            return make_suite(held, spec, seed=seed, known=rest)
         leaks = [f for f in self.audit.findings if f.code == "leak_near"]
         near = {row for leak in leaks for row in leak.evidence["test_rows"]}
         if spec.source != "test":
@@ -229,12 +222,13 @@ class Project:
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The training settings with nothing left open."""
-        return resolve(
+        found = resolve(
             self.recipe.train,
             rows=self.audit.dataset.splits["train"] + self.audit.dataset.splits.get("rehearsal", 0),
             parameters=self.base.parameters,
             precision=self.precision[0],
         )
+        return {**found, "folds": self.folds} if self.folds else found
 
     @cached_property
     def plan(self) -> Plan:
@@ -322,6 +316,7 @@ def _plan(project: Project) -> Plan:
         mean_tokens=sum(sizes) / len(sizes),
         longest=max(sizes),
         suite_cases=project.cases,
+        folds=project.folds,
     )
     model = tuned.facts(project.base, project.resolved)
     machine = Machine(

@@ -51,9 +51,9 @@ def test_what_is_reworded_stays_in_train_whatever_the_draw(tmp_path: Path) -> No
         [_made("Say how one calls the fifth!", "It is called 5.", rewords="what is number 5 called")],
     )
     for seed in range(10):
-        assert "What is number 5 called?" in _asked(run(tmp_path, BOTH, split={"seed": seed}).path, "train")
+        assert "What is number 5 called?" in _asked(run(tmp_path, BOTH, split={"seed": seed, "folds": 0}).path, "train")
     jsonl(tmp_path / "made.jsonl", [_made("Say how one calls the fifth!", "It is called 5.")])
-    alone = [_asked(run(tmp_path, BOTH, split={"seed": seed}).path, "train") for seed in range(10)]
+    alone = [_asked(run(tmp_path, BOTH, split={"seed": seed, "folds": 0}).path, "train") for seed in range(10)]
     assert any("What is number 5 called?" not in asked for asked in alone), "the tie is what kept it"
 
 

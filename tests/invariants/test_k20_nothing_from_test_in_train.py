@@ -101,3 +101,18 @@ def test_every_suite_of_the_recipe_is_held_apart(tmp_path: Path) -> None:
     assert project.audit.dataset.ledger.set_aside == {"leak_exact": 2}
     fixed = project.fixed(["leak_near"]).audit
     assert fixed.dataset.ledger.set_aside == {"leak_exact": 2, "leak_near": 1}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_rows, st.sampled_from(["auto", 2, 3]))
+def test_what_a_fold_asks_is_in_no_other(tmp_path: Path, rows: list[tuple[str, str]], folds: str | int) -> None:
+    _write(tmp_path / "train.jsonl", [*rows, ("one", "x"), ("two", "x"), ("three", "y")])
+    spec = DataSpec.model_validate({"train": "train.jsonl", "split": {"folds": folds}})
+    result = audit(spec, root=tmp_path, store=tmp_path)
+    examples = load(result.path, "train")
+    assert result.dataset.folds and sum(result.dataset.folds) == len(examples) == result.dataset.ledger.used
+    by_question: dict[str, set[int]] = {}
+    for example in examples:
+        by_question.setdefault(normal(example.messages[0].content), set()).add(example.fold)
+    by_question.pop("", None)
+    assert all(len(folds) == 1 for folds in by_question.values())

@@ -127,7 +127,7 @@ def run_all(project: Any, terminal: Terminal, *, resume: bool, name: str, demo: 
     terminal.say()
     outcome = journey.run(project, resume=resume)
     terminal.say()
-    for line in verdict_lines(outcome.verdict, outcome.arms, outcome.hurdle):
+    for line in verdict_lines(outcome.verdict, outcome.arms, outcome.hurdle, outcome.folds):
         terminal.say(line)
     ok = _gates(terminal, outcome.gates, only_no=True)
     terminal.say()
@@ -205,7 +205,7 @@ def print_example(terminal: Terminal, row: str, spans: list[tuple[str, bool]]) -
 
 def _outcome(terminal: Terminal, outcome: Any) -> int:
     terminal.say()
-    for line in verdict_lines(outcome.verdict, outcome.arms, outcome.hurdle):
+    for line in verdict_lines(outcome.verdict, outcome.arms, outcome.hurdle, outcome.folds):
         terminal.say(line)
     ok = _gates(terminal, outcome.gates, only_no=True)
     terminal.say()

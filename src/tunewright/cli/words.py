@@ -17,8 +17,13 @@ ARM_WORDS = {
 }
 
 
-def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hurdle | None = None) -> Iterator[str]:
-    """The decision in a sentence, with its number, its interval and what it is measured against."""
+def verdict_lines(
+    verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hurdle | None = None, folds: int = 0
+) -> Iterator[str]:
+    """The decision in a sentence, with its number, its interval and what it is measured against.
+
+    With `folds`, also what was judged: a procedure, by so many models, and not the one that is exported.
+    """
     best = max((a for a in arms if a.name != "tuned"), key=lambda a: a.score, default=None)
     if verdict is None:
         if hurdle is not None:
@@ -52,6 +57,9 @@ def verdict_lines(verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hur
         yield f"    {verdict.reason}"
     if verdict.detectable:
         yield f"    So many cases find a true gain of {100 * verdict.detectable:.1f} points four times in five."
+    if folds:
+        yield f"    this judges the procedure: {folds} models, each asked only rows it had not seen"
+        yield "    the model that is kept was trained on all rows afterwards, and the score is not its own"
 
 
 def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, str]]:

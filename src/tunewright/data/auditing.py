@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, hub, learned, near, permits, suites, whole
+from tunewright.data import accepting, checks, folds, hub, learned, near, permits, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -20,7 +20,7 @@ from tunewright.data.look import Look
 from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
 from tunewright.data.rows import Source, rows
-from tunewright.data.split import NAMES, assign, clusters, rehearse, timed
+from tunewright.data.split import NAMES, TEST, TRAIN, VALIDATION, assign, clusters, rehearse, timed
 from tunewright.data.suites import Asked
 from tunewright.data.table import FAULTS, Table
 from tunewright.data.version import write
@@ -55,6 +55,7 @@ class Audit(Record):
             "findings": [f.model_dump(mode="json") for f in self.findings],
             "splits": dict(self.dataset.splits),
             "synthetic": self.dataset.synthetic,
+            "folds": list(self.dataset.folds),
             "dataset": str(self.path.absolute()),
             "gates": [g.model_dump(mode="json") for g in self.gates],
         }
@@ -114,9 +115,9 @@ def audit(
         look = Look(table, use, base, pieces, asked, embed, progress)
         findings, outcome = _examine(look, spec)
         _some_left(table, outcome, findings)
-        split, outcome = _divided(look, outcome, spec)
-        record = _record(look, outcome, split, counted=tokens is not None)
-        path, record = write(store / "datasets", record, table, split, outcome.answers, outcome.weights, progress)
+        split, held, outcome = _divided(look, outcome, spec)
+        record = _record(look, outcome, split, held, counted=tokens is not None)
+        path, record = write(store / "datasets", record, table, split, held, outcome.answers, outcome.weights, progress)
         barred = int((permits.barred_rows(table, use) & (split >= 0)).sum())
     return Audit(
         dataset=record,
@@ -127,22 +128,32 @@ def audit(
     )
 
 
-def _divided(look: Look, outcome: Outcome, spec: DataSpec) -> tuple[np.ndarray, Outcome]:
-    """The split of every row, and what becomes of those that rehearsal had no use for."""
+def _divided(look: Look, outcome: Outcome, spec: DataSpec) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    """The split and the fold of every row, and what becomes of those that rehearsal had no use for."""
     table, how, used = look.table, spec.split, outcome.reason == 0
+    real = table.c["synthetic"] == 0
     if how.time:
         timed(table, used, how.time)
-    together, shares = clusters(table, look.near.pairs), (how.test, how.validation)
-    split = assign(table, used, together, shares, how.seed, bool(look.labels), by_time=how.time is not None)
+    labelled, count = bool(look.labels), folds.wanted(spec, int((table.train & used & real).sum()))
+    held = np.zeros(len(table), np.int16)
+    if count:
+        together = clusters(table, look.near.pairs, parts=min(count, 20))
+        held = folds.assign(table, used, together, spec, labelled, count)
+    if held.any():
+        split = np.where(table.train & used, TRAIN, -1).astype(np.int8)
+    else:
+        together, shares = clusters(table, look.near.pairs), (how.test, how.validation)
+        split = assign(table, used, together, shares, how.seed, labelled, by_time=how.time is not None)
     if spec.rehearsal:
-        split, leaks, spare = rehearse(table, used, split, spec.rehearsal.share, how.seed)
+        judging = (split == TEST) | (split == VALIDATION) | (real & (held > 0))
+        split, leaks, spare = rehearse(table, used, split, judging, spec.rehearsal.share, how.seed)
         outcome = outcome.without("leak_exact", leaks).without("not_drawn", spare)
     if accepting.WEIGHING in spec.accept:
         outcome = dataclasses.replace(outcome, weights=accepting.weighed(look, split == 0))
-    return split, outcome
+    return split, held, outcome
 
 
-def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -> DatasetRecord:
+def _record(look: Look, outcome: Outcome, split: np.ndarray, held: np.ndarray, *, counted: bool) -> DatasetRecord:
     """What there is to say of the version but for its id, which comes of its rows."""
     table = look.table
     sizes = {name: int((split == k).sum()) for k, name in enumerate(NAMES)}
@@ -151,6 +162,7 @@ def _record(look: Look, outcome: Outcome, split: np.ndarray, *, counted: bool) -
         sources=tuple(_file(s, table, i) for i, s in enumerate(table.sources)),
         ledger=_ledger(table, outcome),
         splits={name: n for name, n in sizes.items() if n or name != "rehearsal"},
+        folds=folds.sizes(table, held),
         labels=look.labels,
         synthetic=int((split[table.c["synthetic"] > 0] >= 0).sum()),
         tokens=_token_ledger(table, outcome) if counted else None,

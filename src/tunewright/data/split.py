@@ -16,11 +16,11 @@ SMALLEST = 100
 CASES = 30
 
 
-def clusters(table: Table, links: np.ndarray | None = None) -> np.ndarray:
+def clusters(table: Table, links: np.ndarray | None = None, parts: int = 20) -> np.ndarray:
     """A cluster number per row: rows with one input, one group, or in `links` (n × 2 row indices) belong together,
     and a synthetic row with the row it puts in other words.
 
-    Where links chain more than a twentieth of all rows into one cluster (templates that differ by a word), they are
+    Where links chain more than a `parts`-th of all rows into one cluster (templates that differ by a word), they are
     not followed there: such a cluster could not be divided at all. Synthetic rows do not count in this.
     """
     n = len(table)
@@ -32,7 +32,7 @@ def clusters(table: Table, links: np.ndarray | None = None) -> np.ndarray:
     if links is None or not len(links):
         return plain
     linked = _components(n, np.concatenate([certain, links]))
-    chained = np.bincount(linked, weights=real)[linked] > max(2, int(real.sum()) // 20)
+    chained = np.bincount(linked, weights=real)[linked] > max(2, int(real.sum()) // parts)
     return np.where(chained, plain + n, linked)
 
 
@@ -104,11 +104,11 @@ def assign(
         return split
     ids, inverse, size = np.unique(cluster[pool], return_inverse=True, return_counts=True)
     least = np.full(len(ids), np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(least, inverse, _mixed(table.c["content"][pool], seed))
+    np.minimum.at(least, inverse, stirred(table.c["content"][pool], seed))
     fixed = np.isin(ids, kept)
     # A cluster counts for the label of its decisive row, which is the same whatever the order of rows.
     decisive = np.zeros(len(ids), np.int64)
-    hit = _mixed(table.c["content"][pool], seed) == least[inverse]
+    hit = stirred(table.c["content"][pool], seed) == least[inverse]
     decisive[inverse[hit]] = pool[hit]
     wanted = counts(len(pool), (0.0 if given.any() else shares[0], shares[1]))
     if by_time:
@@ -123,19 +123,19 @@ def assign(
 
 
 def rehearse(
-    table: Table, used: np.ndarray, split: np.ndarray, share: float, seed: int
+    table: Table, used: np.ndarray, split: np.ndarray, judging: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`split` with rehearsal rows drawn to be `share` of all that train; masks of those that leak, and of the rest.
 
-    A rehearsal row leaks when a test or validation row asks the same. Which rows are drawn depends on what they say
+    A rehearsal row leaks when a row of the mask `judging` asks the same. Which rows are drawn depends on what they say
     and on the seed, so that a larger share holds a smaller one.
     """
-    judged = table.c["input"][(split == TEST) | (split == VALIDATION)]
+    judged = table.c["input"][judging]
     free = table.rehearsal & used
     leaks = free & np.isin(table.c["input"], judged[judged != 0])
     open_ = np.flatnonzero(free & ~leaks)
     wanted = round(int((split == TRAIN).sum()) * share / (1 - share))
-    drawn = open_[np.argsort(_mixed(table.c["content"][open_], seed), kind="stable")[:wanted]]
+    drawn = open_[np.argsort(stirred(table.c["content"][open_], seed), kind="stable")[:wanted]]
     split = split.copy()
     split[drawn] = REHEARSAL
     return split, leaks, free & ~leaks & (split != REHEARSAL)
@@ -165,7 +165,7 @@ def _newest(
     return place
 
 
-def _mixed(keys: np.ndarray, seed: int) -> np.ndarray:
+def stirred(keys: np.ndarray, seed: int) -> np.ndarray:
     """Keys stirred with the seed (splitmix64), so that each seed orders them anew."""
     x = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

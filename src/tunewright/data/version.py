@@ -27,6 +27,7 @@ def write(
     record: DatasetRecord,
     table: Table,
     split: np.ndarray,
+    held: np.ndarray,
     answers: Mapping[int, str],
     weights: np.ndarray | None = None,
     progress: Progress = silent,
@@ -34,13 +35,16 @@ def write(
     """Write the rows of `table` by `split` (-1: not used) with their new `answers` and `weights`, and
     `dataset.json`.
 
+    `held` is the fold (from 1) in which a row is held out; 0 for none, which is not written.
+
     The id is the hash of rows, split and what is recorded of them (its parent aside), so an equal version that is
     already there is left as it is.
     """
-    total = sha256(record.model_dump_json(exclude={"parent", "note"}).encode())
+    aside = {"parent", "note", *(() if record.folds else ("folds",))}
+    total = sha256(record.model_dump_json(exclude=aside).encode())
     # Twice over the rows: the name of the folder is known only when all of them are.
     rows = 2 * int((split >= 0).sum())
-    for done, (line, place) in enumerate(_lines(table, split, answers, weights)):
+    for done, (line, place) in enumerate(_lines(table, split, held, answers, weights)):
         if done % _EVERY == 0:
             progress("rows written, in two passes", done, rows)
         total.update(bytes([place]) + line)
@@ -51,7 +55,7 @@ def write(
     with directory(path) as draft:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context((draft / f"{name}.jsonl").open("wb")) for name in NAMES]
-            for done, (line, place) in enumerate(_lines(table, split, answers, weights), rows // 2):
+            for done, (line, place) in enumerate(_lines(table, split, held, answers, weights), rows // 2):
                 if done % _EVERY == 0:
                     progress("rows written, in two passes", done, rows)
                 files[place].write(line)
@@ -60,21 +64,25 @@ def write(
 
 
 def _lines(
-    table: Table, split: np.ndarray, answers: Mapping[int, str], weights: np.ndarray | None
+    table: Table, split: np.ndarray, held: np.ndarray, answers: Mapping[int, str], weights: np.ndarray | None
 ) -> Iterator[tuple[bytes, int]]:
     """The used rows as they are written, and the split of each."""
     index = np.flatnonzero(table.c["fault"] == 0)
-    for line, i, place in zip(table.spool.lines(), index.tolist(), split[index].tolist(), strict=True):
+    places, folds = split[index].tolist(), held[index].tolist()
+    for line, i, place, fold in zip(table.spool.lines(), index.tolist(), places, folds, strict=True):
         if place >= 0:
-            answered = _answered(line, answers[i]) if i in answers else line
+            answered = _marked(line, answers.get(i), fold) if fold or i in answers else line
             yield (answered if weights is None else _weighed(answered, float(weights[i]))), place
 
 
-def _answered(line: bytes, answer: str) -> bytes:
+def _marked(line: bytes, answer: str | None, fold: int) -> bytes:
     row = json.loads(line)
-    row["messages"][-1]["content"] = answer
-    if "label" in row:
-        row["label"] = answer
+    if answer is not None:
+        row["messages"][-1]["content"] = answer
+        if "label" in row:
+            row["label"] = answer
+    if fold:
+        row["fold"] = fold
     return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
@@ -147,4 +155,5 @@ def example_of(row: Mapping[str, Any]) -> Example:
         synthetic=row.get("synthetic", False),
         label=row.get("label"),
         rewords=row.get("rewords"),
+        fold=row.get("fold", 0),
     )

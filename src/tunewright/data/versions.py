@@ -79,15 +79,15 @@ def diff(before: Path, after: Path) -> Diff:
     )
 
 
-def _rows(path: Path) -> dict[str, tuple[int, bytes]]:
-    """Split and digest of each row, by name."""
+def _rows(path: Path) -> dict[str, tuple[tuple[int, int], bytes]]:
+    """Split (with its fold) and digest of each row, by name."""
     read_record(path)
-    found: dict[str, tuple[int, bytes]] = {}
+    found: dict[str, tuple[tuple[int, int], bytes]] = {}
     for k, split in enumerate(NAMES):
         for row in read_lines(path / f"{split}.jsonl"):
             example = example_of(row)
             content = repr((example.messages, example.tools, example.label, example.weight))
-            found[example.row] = (k, sha256(content.encode("utf-8", "surrogatepass")).digest())
+            found[example.row] = ((k, example.fold), sha256(content.encode("utf-8", "surrogatepass")).digest())
     return found
 
 
@@ -128,6 +128,9 @@ def card(path: Path) -> str:
             first = first or {"asked": example.prompt[-1].content, "answered": example.answer.content}
         middle = [f"{statistics.median(sizes):,.0f}" if sizes else "-" for sizes in (asked, answered)]
         lines.append(f"| {split} | {len(asked):,} | {middle[0]} | {middle[1]} |")
+    if record.folds:
+        held = ", ".join(map(str, record.folds))
+        lines += ["", f"Every row is held out once, in {len(record.folds)} folds of {held} rows."]
     lines += ["", f"Synthetic rows: {synthetic:,}."]
     if labels:
         lines += ["", "| label | train rows |", "|---|---:|", *(f"| {t} | {n:,} |" for t, n in labels.most_common(100))]

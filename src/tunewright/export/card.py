@@ -58,6 +58,12 @@ def _results(evaluation: Evaluation | None) -> list[str]:
         f"| {a.name} | {100 * a.score:.1f} % | {100 * a.low:.1f}–{100 * a.high:.1f} | {a.cases} |"
         for a in evaluation.arms
     ]
+    if evaluation.folds:
+        lines += [
+            "",
+            f"This judges the procedure: {evaluation.folds} models were trained as this one was, each without the "
+            "cases it was asked. These weights were trained on all rows afterwards and have no score of their own.",
+        ]
     marks = {True: "yes", False: "**no**", None: "cannot tell"}
     lines += ["", "| gate | holds | |", "|---|---|---|"]
     for gate in evaluation.gates:

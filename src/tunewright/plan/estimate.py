@@ -19,7 +19,10 @@ _RUNTIME_GB = 0.5
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What the plan needs to know of the data: rows that train and validate, tokens per row (mean, longest)."""
+    """What the plan needs to know of the data: rows that train and validate, tokens per row (mean, longest).
+
+    With `folds`, so many models are trained on a part of the rows and then one on all.
+    """
 
     train: int
     validation: int
@@ -28,6 +31,7 @@ class DataFacts:
     longest: int
     suite_cases: int
     labels: int = 0
+    folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
 
 def _hours(choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine) -> dict[str, float]:
     """Training time from a step's products (6 FLOP per weight and token, 4 where frozen) at the rate measured here."""
-    tokens = choice["steps"] * choice["effective_batch_size"] * data.mean_tokens
+    # k folds of (k − 1) / k of the rows each, and then all rows: k times the work of one training.
+    tokens = choice["steps"] * choice["effective_batch_size"] * data.mean_tokens * max(1, data.folds)
     flop = (6 if choice["method"] == "full" else 4) * model.parameters * tokens
     rate = machine.rates.get(choice["precision"], 50.0) * 1e9
     expected = flop / (rate * _EFFICIENCY) / 3600

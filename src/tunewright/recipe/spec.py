@@ -74,11 +74,20 @@ class SplitSpec(Spec):
     group: str | None = Field(None, description="Column whose equal values stay in one split.")
     time: str | None = Field(None, description="Column with a date or time: the newest rows are held out.")
     seed: int = Field(0, description="Which of the possible splits.")
+    folds: Annotated[int, Field(ge=0, le=100)] | Auto = Field(
+        "auto",
+        description="Hold out every row once, in so many parts, instead of one split; auto: 5 below 100 rows where "
+        "`test` holds fewer than 30, else 0.",
+    )
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
         if self.test + self.validation >= 1:
             raise ValueError("`test` and `validation` together leave nothing to train on")
+        if self.folds == 1:
+            raise ValueError("one fold leaves nothing to train on: `folds` is 0, 2 or more, or auto")
+        if self.folds not in (0, "auto") and self.time:
+            raise ValueError("`folds` would train on rows newer than those held out: it does not go with `time`")
         return self
 
 

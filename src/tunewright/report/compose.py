@@ -55,6 +55,7 @@ def evidence_of(
         **_beyond(trials or {}),
         ledger=dataset.ledger,
         splits=dataset.splits,
+        folds=evaluation.folds,
         facts=tuple(facts),
         command="tunewright run tunewright.yaml",
         limits=tuple(_limits(suite, dataset, device)),
@@ -131,7 +132,7 @@ def _training(events: Iterable[Mapping[str, Any]], batch: int) -> Training:
         batch=batch,
         train=tuple(steps),
         validation=tuple(validation),
-        best_step=best,
+        best_step=best if validation else None,
     )
 
 
@@ -143,5 +144,7 @@ def _limits(suite: Suite, dataset: DatasetRecord, device: str) -> Iterator[str]:
     sources_of_cases = {case.group for case in suite.cases if case.group is not None}
     if sources_of_cases and len(sources_of_cases) < len(suite.cases):
         yield f"{len(suite.cases):,} cases come from {len(sources_of_cases):,} groups; intervals are of whole groups."
+    if dataset.folds:
+        yield "The folds' models share most of their rows, so the interval is somewhat too narrow."
     if len(suite.cases) < 100:
         yield f"{len(suite.cases)} cases are few: small differences stay hidden."

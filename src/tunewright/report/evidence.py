@@ -77,6 +77,7 @@ class Evidence:
     suite, where it was; `judge` is what a judge model preferred; `prompts` are
     the prompts tried on validation, `recalls` how often passages looked up held the answer.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
+    With `folds` the tuned arm is so many models, each asked only cases it had not seen.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Evidence:
     recalls: tuple[Recall, ...] = ()
     ledger: Ledger | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
+    folds: int = 0
     facts: tuple[tuple[str, str], ...] = ()
     command: str = ""
     limits: tuple[str, ...] = ()
@@ -126,6 +128,7 @@ class DataEvidence:
     date: str
     ledger: Ledger
     splits: Mapping[str, int]
+    folds: int = 0
     dataset: str = ""
     findings: tuple[Finding, ...] = ()
     gates: tuple[Gate, ...] = ()

@@ -68,7 +68,7 @@ def evidence_page(evidence: Evidence) -> str:
         shown=[_case(c, evidence) for c in shown],
         counts=_counts(evidence),
         training=figures.training(evidence.training) if evidence.training else "",
-        ledger=_ledger(evidence.ledger, evidence.splits),
+        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds),
         files=_links(evidence.files),
         hashes={what: value[:12] for what, value in evidence.hashes.items()},
     )
@@ -86,7 +86,7 @@ def data_page(evidence: DataEvidence) -> str:
         e=evidence,
         head=words.data_headline(evidence),
         gates=[_gate(g) for g in evidence.gates],
-        ledger=_ledger(evidence.ledger, evidence.splits),
+        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds),
         findings=[
             {
                 "finding": f,
@@ -223,14 +223,13 @@ def _counts(evidence: Evidence) -> dict[str, int]:
     return {what: given.get(what, 0) for what in ("won", "same", "lost")}
 
 
-def _ledger(ledger: Ledger | None, splits: Mapping[str, int]) -> dict[str, Any] | None:
+def _ledger(ledger: Ledger | None, splits: Mapping[str, int], folds: int) -> dict[str, Any] | None:
     """The bar and its legend. Rows of a test file of its own are part of what was read, as the ledger counts them."""
     if ledger is None:
         return None
     tones = {"train": "own", "validation": "own2", "test": "own3"}
-    parts = [
-        figures.Part({"test": "suite"}.get(n, n), rows, tones.get(n, "own3")) for n, rows in splits.items() if rows
-    ]
+    called = {"test": "suite", "train": f"train, in {folds} folds the suite too" if folds else "train"}
+    parts = [figures.Part(called.get(n, n), rows, tones.get(n, "own3")) for n, rows in splits.items() if rows]
     rest = ledger.used - sum(p.rows for p in parts)
     if rest > 0:
         parts.append(figures.Part("used elsewhere" if parts else "used", rest, "own3" if parts else "own"))

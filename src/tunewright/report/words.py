@@ -194,7 +194,8 @@ def headline(evidence: Evidence) -> Headline:
         return _without_verdict(evidence)
     against = next((a for a in evidence.arms if a.name == verdict.against), None) or best_untuned(evidence.arms)
     right = measure(evidence)[1]
-    gets = f"The tuned model gets {percent(tuned.score)} {right}"
+    who = "Models tuned this way get" if evidence.folds else "The tuned model gets"
+    gets = f"{who} {percent(tuned.score)} {right}"
     if against is None:
         return Headline("Cannot tell.", f"{gets}, and there is nothing to compare it with.", "warn")
     best = percent(against.score)
