@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunewright import outside
 from tunewright.engine import Engine
@@ -198,13 +198,13 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     )
 
 
-def validation_suite(project: Project) -> Suite:
+def validation_suite(project: Project, most: int | Literal["auto"] = _VALIDATION_CASES) -> Suite:
     """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these.
 
     In a fold there is none; a prompt may be chosen on the rows that train there, which no untuned arm has learnt.
     """
     scored = {"scorers": project.suite.scorers, "primary": project.suite.primary} if project.cases else {}
-    given = {"cases": _VALIDATION_CASES, "slices": (), "source": "test", **scored}
+    given = {"cases": most, "slices": (), "source": "test", **scored}
     spec = project.recipe.suite.model_copy(update=given)
     seed = project.recipe.data.split.seed
     rows = [e for e in project.train_examples if not e.synthetic] if project.fold else project.examples("validation")

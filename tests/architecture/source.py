@@ -8,7 +8,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tunewright"
-ROOMS = ("data", "plan", "train", "evaluate", "export", "trials", "exchange", "probing", "review", "synthesis")
+ROOMS = (
+    "data",
+    "plan",
+    "train",
+    "evaluate",
+    "export",
+    "trials",
+    "exchange",
+    "probing",
+    "review",
+    "synthesis",
+    "growth",
+)
 UPPER = ("sample", "parity", "engine", "layout", "models", "render")
 LOWER = ("report", "statistics", "text", "store", "recipe")
 DOORS = ("cli",)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.curve import curve
 from tunewright.cli.data import data_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
@@ -273,6 +274,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(review_app, name="review")
 app.add_typer(exchange_app, name="exchange")
 app.command()(trials)
+app.command()(curve)
 data_app.command("synthesise")(synthesise)
 data_app.add_typer(drafts_app, name="review")
 

@@ -105,22 +105,24 @@ def read_record(path: Path) -> DatasetRecord:
         ) from error
 
 
-def load(path: Path, split: str, *, share: float = 1.0) -> list[Example]:
+def load(path: Path, split: str, *, share: float = 1.0, seed: int = 0) -> list[Example]:
     """The examples of one split ("train", "validation" or "test") of the dataset version at `path`.
 
     With a `share` below 1, that part of them, in order: drawn by content, so that a smaller share lies within a
-    larger one, and per label where rows have labels. This is what a learning curve is measured on.
+    larger one, and per label where rows have labels; another `seed` draws others. This is what a learning curve is
+    measured on.
 
     Raises `DataError` when there is no such version or split.
     """
     examples = list(stream(path, split))
-    return examples if share >= 1 else _drawn(examples, share)
+    return examples if share >= 1 else _drawn(examples, share, seed)
 
 
-def _drawn(examples: list[Example], share: float) -> list[Example]:
+def _drawn(examples: list[Example], share: float, seed: int) -> list[Example]:
     by_label: dict[str | None, list[tuple[bytes, int]]] = {}
     for i, example in enumerate(examples):
-        draw = sha256(repr(example.messages).encode("utf-8", "surrogatepass")).digest()
+        mark = f"{seed} " if seed else ""
+        draw = sha256((mark + repr(example.messages)).encode("utf-8", "surrogatepass")).digest()
         by_label.setdefault(example.label, []).append((draw, i))
     # At equal distances per label, so that every share holds the labels in proportion.
     places = sorted(

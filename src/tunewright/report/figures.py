@@ -26,7 +26,7 @@ class Part:
     tone: str
 
 
-def _svg(width: int, height: float, body: Iterable[str], words: str) -> Markup:
+def svg(width: int, height: float, body: Iterable[str], words: str) -> Markup:
     """One drawing for one width of page; `words` is what a screen reader says."""
     size = "wide" if width == WIDE else "narrow"
     return Markup(
@@ -35,11 +35,11 @@ def _svg(width: int, height: float, body: Iterable[str], words: str) -> Markup:
     )
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
 
 
-def _text(x: float, y: float, words: object, kind: str = "", anchor: str = "start") -> str:
+def text(x: float, y: float, words: object, kind: str = "", anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
@@ -51,7 +51,7 @@ def arms(rows: Sequence[tuple[str, ArmScore]]) -> Markup:
     """Every arm on one axis: a dot for the mean, a bar for the interval, the numbers beside it."""
     said = "; ".join(f"{words} {percent(a.score)}, interval {percent(a.low)} to {percent(a.high)}" for words, a in rows)
     words = f"Score of each arm with its 95 % interval: {said}"
-    return _svg(WIDE, 34 * len(rows) + 34, _arms_wide(rows), words) + _svg(
+    return svg(WIDE, 34 * len(rows) + 34, _arms_wide(rows), words) + svg(
         NARROW, 46 * len(rows) + 30, _arms_narrow(rows), words
     )
 
@@ -62,10 +62,10 @@ def _arms_wide(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
     for row, (words, arm) in enumerate(rows):
         y = 34.0 * row + 22
         kind = "strong" if arm.name.startswith("tuned") else "lab"
-        parts.append(_text(left - 16, y + 4.5, _short(words, 30), kind, "end"))
+        parts.append(text(left - 16, y + 4.5, _short(words, 30), kind, "end"))
         parts += _interval(arm, left, right, y)
-        parts.append(_text(right + 56, y + 4.5, f"{100 * arm.score:.1f}", f"{kind} num", "end"))
-        parts.append(_text(right + 64, y + 4.5, f"{100 * arm.low:.1f}–{100 * arm.high:.1f}", "ci num"))
+        parts.append(text(right + 56, y + 4.5, f"{100 * arm.score:.1f}", f"{kind} num", "end"))
+        parts.append(text(right + 64, y + 4.5, f"{100 * arm.low:.1f}–{100 * arm.high:.1f}", "ci num"))
     return parts
 
 
@@ -75,11 +75,11 @@ def _arms_narrow(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
     for row, (words, arm) in enumerate(rows):
         y = 46.0 * row + 36
         kind = "strong" if arm.name.startswith("tuned") else "lab"
-        parts.append(_text(0, y - 17, _short(words, 34), f"{kind} halo"))
+        parts.append(text(0, y - 17, _short(words, 34), f"{kind} halo"))
         numbers = f"{100 * arm.score:.1f}"
         interval = f"{100 * arm.low:.1f}–{100 * arm.high:.1f}"
-        parts.append(_text(NARROW - 74, y - 17, numbers, f"{kind} num halo", "end"))
-        parts.append(_text(NARROW, y - 17, interval, "ci num halo", "end"))
+        parts.append(text(NARROW - 74, y - 17, numbers, f"{kind} num halo", "end"))
+        parts.append(text(NARROW, y - 17, interval, "ci num halo", "end"))
         parts += _interval(arm, left, right, y)
     return parts
 
@@ -88,10 +88,10 @@ def _score_axis(left: float, right: float, bottom: float, step: int = 20) -> lis
     parts = []
     for tick in range(0, 101, step):
         x = left + (right - left) * tick / 100
-        parts.append(_line(x, 2, x, bottom, "grid"))
+        parts.append(line(x, 2, x, bottom, "grid"))
         anchor = "middle" if step < 25 else {0: "start", 100: "end"}.get(tick, "middle")
         x = {"start": x - left, "end": x + left}.get(anchor, x)
-        parts.append(_text(x, bottom + 18, f"{tick}\u00a0%", "tick", anchor))
+        parts.append(text(x, bottom + 18, f"{tick}\u00a0%", "tick", anchor))
     return parts
 
 
@@ -101,7 +101,7 @@ def _interval(arm: ArmScore, left: float, right: float, y: float) -> list[str]:
 
     kind = "own" if arm.name.startswith("tuned") else "other"
     return [
-        _line(x(arm.low), y, x(arm.high), y, f"span {kind}"),
+        line(x(arm.low), y, x(arm.high), y, f"span {kind}"),
         f'<circle cx="{x(arm.score):.1f}" cy="{y:.1f}" r="5.5" class="{kind}"/>',
     ]
 
@@ -119,17 +119,17 @@ def differences(rows: Sequence[tuple[str, float, float, float]], of: str) -> Mar
         (NARROW, 8.0, NARROW - 8.0, 46.0, 36.0),
     ):
         middle, half, bottom = (left + right) / 2, (right - left) / 2, step * len(rows) + 6
-        body = [_line(middle, 2, middle, bottom, "zero")]
+        body = [line(middle, 2, middle, bottom, "zero")]
         for row, (name, *values) in enumerate(rows):
             y = step * row + first
             d, low, high = (middle + v / reach * half for v in values)
             kind = "own" if values[1] > 0 or values[2] < 0 else "other"
-            body.append(_line(low, y, high, y, f"span {kind}"))
+            body.append(line(low, y, high, y, f"span {kind}"))
             body.append(f'<circle cx="{d:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"/>')
             between = f"{points(values[1])} to {points(values[2])}"
             body += _row_words(width, right, y, (name, points(values[0]), between))
-        body.append(_text(middle, bottom + 18, "no difference", "tick", "middle"))
-        drawings += _svg(width, bottom + 26, body, f"{of}: {said}")
+        body.append(text(middle, bottom + 18, "no difference", "tick", "middle"))
+        drawings += svg(width, bottom + 26, body, f"{of}: {said}")
     return drawings
 
 
@@ -138,14 +138,14 @@ def _row_words(width: int, right: float, y: float, said: tuple[str, str, str]) -
     name, number, between = said
     if width == WIDE:
         return [
-            _text(192.0, y + 4.5, _short(name, 30), "lab", "end"),
-            _text(right + 46, y + 4.5, number, "lab num", "end"),
-            _text(right + 54, y + 4.5, between, "ci num"),
+            text(192.0, y + 4.5, _short(name, 30), "lab", "end"),
+            text(right + 46, y + 4.5, number, "lab num", "end"),
+            text(right + 54, y + 4.5, between, "ci num"),
         ]
     return [
-        _text(0, y - 17, _short(name, 26), "lab halo"),
-        _text(NARROW - 96, y - 17, number, "lab num halo", "end"),
-        _text(NARROW, y - 17, between, "ci num halo", "end"),
+        text(0, y - 17, _short(name, 26), "lab halo"),
+        text(NARROW - 96, y - 17, number, "lab num halo", "end"),
+        text(NARROW, y - 17, between, "ci num halo", "end"),
     ]
 
 
@@ -202,7 +202,7 @@ def training(record: Training) -> Markup:
             body += plot.scores(scores, below, 96.0)
             below += 96.0
         body += plot.steps(below)
-        drawings += _svg(width, below + 24, body, words)
+        drawings += svg(width, below + 24, body, words)
     return drawings
 
 
@@ -222,7 +222,7 @@ class _Plot:
     def steps(self, y: float) -> list[str]:
         quarters = sorted({0, *(round(self.last * q / 3) for q in (1, 2, 3))})
         return [
-            _text(self.x(s), y + 18, f"step {s}" if s == 0 else f"{s:,}", "tick", "middle" if s else "start")
+            text(self.x(s), y + 18, f"step {s}" if s == 0 else f"{s:,}", "tick", "middle" if s else "start")
             for s in quarters
         ]
 
@@ -232,13 +232,13 @@ class _Plot:
         tenfold = len(ticks) > 1 and ticks[0] > 0
         body = []
         for tick in ticks:
-            body.append(_line(self.left, y(tick), self.right, y(tick), "grid"))
-            body.append(_text(self.left - 10, y(tick) + 4, f"{tick:g}", "tick num", "end"))
-        body.append(_text(self.left + 6, 12, "loss, tenfold from line to line" if tenfold else "loss", "tick halo"))
+            body.append(line(self.left, y(tick), self.right, y(tick), "grid"))
+            body.append(text(self.left - 10, y(tick) + 4, f"{tick:g}", "tick num", "end"))
+        body.append(text(self.left + 6, 12, "loss, tenfold from line to line" if tenfold else "loss", "tick halo"))
         body += self._best(14, floor, words=True)
-        body.append(_path([(self.x(s), y(v)) for s, v in _thin(self.record.train)], "other"))
+        body.append(path([(self.x(s), y(v)) for s, v in _thin(self.record.train)], "other"))
         validation = [(self.x(s), y(v)) for s, v, _ in self.record.validation if v is not None]
-        body.append(_path(validation, "own"))
+        body.append(path(validation, "own"))
         return body + self._names(validation, y)
 
     def _names(self, validation: list[tuple[float, float]], place: Callable[[float], float]) -> list[str]:
@@ -249,11 +249,11 @@ class _Plot:
         apart = end_train is not None and end_own is not None and abs(end_train - end_own) < 15
         if end_own is not None:
             names.append(
-                _text(x, end_own + (-6 if apart or not self.named_outside else 4), "validation", "tick ink", anchor)
+                text(x, end_own + (-6 if apart or not self.named_outside else 4), "validation", "tick ink", anchor)
             )
         if end_train is not None:
             names.append(
-                _text(x, end_train + (14 if apart else 4 if self.named_outside else -8), "train", "tick", anchor)
+                text(x, end_train + (14 if apart else 4 if self.named_outside else -8), "train", "tick", anchor)
             )
         return names
 
@@ -263,12 +263,12 @@ class _Plot:
         def y(score: float) -> float:
             return floor - (floor - roof) * score
 
-        body = [_text(self.left, above + 16, "score on validation", "tick")]
+        body = [text(self.left, above + 16, "score on validation", "tick")]
         for tick in (0, 50, 100):
-            body.append(_line(self.left, y(tick / 100), self.right, y(tick / 100), "grid"))
-            body.append(_text(self.left - 10, y(tick / 100) + 4, f"{tick}", "tick num", "end"))
+            body.append(line(self.left, y(tick / 100), self.right, y(tick / 100), "grid"))
+            body.append(text(self.left - 10, y(tick / 100) + 4, f"{tick}", "tick num", "end"))
         body += self._best(roof, floor, words=not self.record.train)
-        body.append(_path([(self.x(s), y(v)) for s, v in scores], "own"))
+        body.append(path([(self.x(s), y(v)) for s, v in scores], "own"))
         for step, score in scores:
             kind = "own" if step == self.record.best_step else "own hollow"
             body.append(f'<circle cx="{self.x(step):.1f}" cy="{y(score):.1f}" r="3.5" class="{kind}"/>')
@@ -279,11 +279,11 @@ class _Plot:
         if step is None:
             return []
         x = self.x(step)
-        body = [_line(x, roof - 6, x, floor, "best")]
+        body = [line(x, roof - 6, x, floor, "best")]
         if words:
             left_side = step > self.last * 0.6
             near = (x - 7, "end") if left_side else (x + 7, "start")
-            body.append(_text(near[0], roof + 3, f"kept: step {step}", "tick ink halo", near[1]))
+            body.append(text(near[0], roof + 3, f"kept: step {step}", "tick ink halo", near[1]))
         return body
 
 
@@ -297,7 +297,7 @@ def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
     return [(float(points[0][0]), points[0][1]), *middle, (float(points[-1][0]), points[-1][1])]
 
 
-def _path(points: Sequence[tuple[float, float]], kind: str) -> str:
+def path(points: Sequence[tuple[float, float]], kind: str) -> str:
     if not points:
         return ""
     return f'<path d="M{"L".join(f"{x:.1f},{y:.1f}" for x, y in points)}" class="curve {kind}"/>'

@@ -46,7 +46,7 @@ def evidence_page(evidence: Evidence) -> str:
     verdict = evidence.verdict
     name, right = words.measure(evidence)
     shown = telling(evidence.cases)
-    return _page(
+    return page(
         "evidence.html",
         e=evidence,
         head=words.headline(evidence),
@@ -81,7 +81,7 @@ def data_page(evidence: DataEvidence) -> str:
     findings = sorted(
         (f for f in evidence.findings if f.count), key=lambda f: (f.code in settled, rank[f.severity], -f.count)
     )
-    return _page(
+    return page(
         "data.html",
         e=evidence,
         head=words.data_headline(evidence),
@@ -111,7 +111,7 @@ def _labels(counts: Any, most: int = 10) -> dict[str, Any]:
     return {"labels": pairs[:most], "more_labels": len(pairs) > most}
 
 
-def _page(template: str, **content: Any) -> str:
+def page(template: str, **content: Any) -> str:
     """The template filled in. What no HTML may hold – control signs, halves of surrogate pairs – becomes U+FFFD."""
     html = _PAGES.get_template(template).render(style=_STYLE, words=words, **content)
     return html.translate(_UNPRINTABLE)
