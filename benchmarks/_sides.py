@@ -54,7 +54,7 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: 
         fit(model, rows, [], settings, directory=Path(folder), on_event=listen, should_stop=lambda: clock.over)
     result = clock.result(task["batch"]) | {"peak_gb": round(peak_resident_gb() - before, 3)}
     if seconds < 1e6 and not without:
-        result["matmul_share"] = _matmul_share(task, rows[: task["batch"]], settings, clock.seconds_per_step, torch)
+        result["matmul_share"] = _matmul_share(task, rows, settings, clock, getattr(torch, dtype))
     return result
 
 
@@ -204,17 +204,39 @@ def _padder() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<pad>")
 
 
-def _matmul_share(task: dict[str, Any], rows: Any, settings: Any, seconds: float, torch: Any) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
+def _useful_products(task: dict[str, Any], rows: Any, settings: Any, steps: range) -> float:
+    """Floating-point operations of the matrix products that `steps` (from 0) cannot do without, forward and backward.
 
+    By formula: torch's flop counter would also count our spare rows, what lies above attention's diagonal, scores
+    computed once more on the way back, and the adapters' rows that stacking multiplies by nothing. In the last layer
+    only the tokens that predict something ask, look and go through the MLP; below the first layer nothing is learnt.
+    """
     from tunewright.layout import pack
-    from tunewright.train.adapters import prepare
-    from tunewright.train.step import DTYPES, Computer
+    from tunewright.train.order import step_examples
 
-    computer = Computer(prepare(_model(task), settings), settings.precision, "forest", fused=True, share=True)
-    with FlopCounterMode(display=False) as counter:
-        computer.accumulate(pack(rows, budget=1_000_000, share=True), 1.0)
-    return float(counter.get_total_flops() / seconds / mm_rate(task, DTYPES[settings.precision]))
+    shape, rank = task["shape"], settings.rank
+    width, layers, middle = shape["hidden_size"], shape["num_hidden_layers"], shape["intermediate_size"]
+    narrow = width * shape["num_key_value_heads"] // shape["num_attention_heads"]
+    asked = [(width, width), (width, width), (width, middle), (width, middle), (middle, width)]  # q, o, gate, up, down
+    kept = [(width, narrow), (width, narrow)]  # k, v
+    total = 0
+    for step in steps:
+        for batch in pack([rows[i] for i in step_examples(step, len(rows), settings)], budget=1_000_000, share=True):
+            seen, ends = batch.positions + 1, batch.states.unique()
+            tokens, states = len(seen), len(ends)
+            for parts, uses in ((kept, layers * tokens), (asked, (layers - 1) * tokens + states)):
+                frozen, adapters = sum(i * o for i, o in parts), sum(rank * (i + o) for i, o in parts)
+                total += uses * (2 * 2 * frozen + 3 * 2 * adapters)
+            total -= 2 * tokens * (width * width + 2 * width * narrow)
+            looked = (layers - 1) * int(seen.sum()) + int(seen[ends].sum())
+            total += 6 * 2 * width * looked + 2 * 2 * width * shape["vocab_size"] * len(batch.states)
+    return float(total)
+
+
+def _matmul_share(task: dict[str, Any], rows: Any, settings: Any, clock: Any, dtype: Any) -> float:
+    """The rate of the timed steps' useful products over that of plain `torch.mm` at the model's own shape."""
+    steps = range(clock.warm, len(clock.ends))
+    return _useful_products(task, rows, settings, steps) / clock.steady / mm_rate(task, dtype)
 
 
 def mm_rate(task: dict[str, Any], dtype: Any) -> float:

@@ -5,12 +5,9 @@
 Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
 are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
 checkpointing and with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone); a
-batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the products of one of our
-steps (counted by torch's flop counter; attention blocks include what lies above the diagonal) over the rate of plain
-`torch.mm` at the model's own shape.
-
-`gsm8k_b8_qlora` trains on a base in 4 bits on both sides; each makes it from the same float32 model in memory, so that
-model counts in both peaks.
+batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the
+products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over the
+rate of plain `torch.mm` at the model's own shape.
 
 With `--switches` our side is its own peer: everything on beside one thing turned off at a time (`_switches.py`), so
 `ratio.speed` is what that thing is worth in this work.
