@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, folds, hub, learned, near, permits, suites, whole
+from tunewright.data import accepting, checks, folds, hub, learned, near, permits, presidio, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -20,6 +20,7 @@ from tunewright.data.look import Look
 from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
 from tunewright.data.rows import Source, rows
+from tunewright.data.single import Also
 from tunewright.data.split import NAMES, TEST, TRAIN, VALIDATION, assign, clusters, rehearse, timed
 from tunewright.data.suites import Asked
 from tunewright.data.table import FAULTS, Table
@@ -108,9 +109,10 @@ def audit(
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
     accepting.known(spec.accept)
+    also = presidio.recognisers() if spec.personal == "presidio" else None
     sources = _sources(spec, root, store)
-    with Table(_FORMS[spec.normal], sources) as table:
-        _fill(table, tokens, _redactor(spec.accept), progress)
+    with Table(_FORMS[spec.normal], sources, also) as table:
+        _fill(table, tokens, _redactor(spec.accept, also), progress)
         table.close()
         look = Look(table, use, base, pieces, asked, embed, progress)
         findings, outcome = _examine(look, spec)
@@ -205,12 +207,12 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
     ]
 
 
-def _redactor(accept: Sequence[str]) -> Callable[[str], str] | None:
+def _redactor(accept: Sequence[str], also: Also | None) -> Callable[[str], str] | None:
     """What replaces personal data and secrets, as far as that was accepted. URLs are neither."""
     kinds = {code == "secret" for code in accept if code in accepting.REDACTED}
     if not kinds:
         return None
-    redactor = Redactor()
+    redactor = Redactor(also)
     return lambda text: redactor(text, lambda span: span.secret in kinds and span.kind != "url")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -27,8 +27,14 @@ _RUDE = re.compile(
 )
 
 
-def inspect(example: Example) -> Iterator[tuple[str, str]]:
-    """Codes and reasons of what is wrong with, or worth knowing of, one example. URLs are noted as `url`."""
+Also = Callable[[str], Iterable[tuple[int, int, str]]]
+
+
+def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, str]]:
+    """Codes and reasons of what is wrong with, or worth knowing of, one example. URLs are noted as `url`.
+
+    `also` finds personal data beside our own patterns: start, end and kind.
+    """
     order = _order(example)
     if order:
         yield "role_order", order
@@ -37,7 +43,7 @@ def inspect(example: Example) -> Iterator[tuple[str, str]]:
         if fault:
             yield "tool_call_invalid", fault
     for m in example.messages:
-        for span in find(m.content):
+        for span in find(m.content, also):
             yield ("secret" if span.secret else "url" if span.kind == "url" else "pii"), span.kind
     rude = _rude(example)
     if rude:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tunewright.data.notes import Notes
 from tunewright.data.rows import Row, Source
-from tunewright.data.single import inspect
+from tunewright.data.single import Also, inspect
 from tunewright.data.spool import Matrix, Spool
 from tunewright.records import Example, TokenFacts
 from tunewright.text import language, sketch
@@ -52,9 +52,11 @@ class Table:
     holds what tells near inputs, a row each, its MinHash `bands` first. `keys` stands for the names in a JSON answer,
     `language` and `replied` are places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `rewords`
     is what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since 1970 or NaN.
+    `also` finds personal data beside our own patterns.
     """
 
-    def __init__(self, form: Form, sources: list[Source]) -> None:
+    def __init__(self, form: Form, sources: list[Source], also: Also | None = None) -> None:
+        self._also = also
         self._repeated = lru_cache(maxsize=512)(form)
         self._plain = self.normal = form
         self.sources = sources
@@ -118,7 +120,7 @@ class Table:
             values["keys"] = _keys_of(example.answer.content)
             if example.license:
                 values["license"] = self.licenses.setdefault(example.license, len(self.licenses) + 1)
-            for code, reason in inspect(example):
+            for code, reason in inspect(example, self._also):
                 self.notes.add(code, len(self), reason)
         if len(self._unsketched) >= _BATCH:
             self._sketch()

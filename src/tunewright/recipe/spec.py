@@ -115,6 +115,9 @@ class DataSpec(Spec):
     embedding: str = Field(
         "words", description="How sameness of meaning is told: `words` (TF-IDF), `base`, or a model's path or id."
     )
+    personal: Literal["own", "presidio"] = Field(
+        "own", description="What finds personal data: `own` patterns, or presidio's recognisers beside them."
+    )
     split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="How rows are divided.")
     rehearsal: RehearsalSpec | None = Field(None, description="General rows mixed in against forgetting.")
     accept: tuple[str, ...] = Field((), description="Findings whose fix is accepted: rows go, or are redacted.")

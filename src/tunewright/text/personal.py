@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import phonenumbers
@@ -25,6 +25,10 @@ class Span(NamedTuple):
     end: int
     kind: str
     secret: bool = False
+
+
+# What another finder finds: start, end and kind.
+Also = Callable[[str], Iterable[tuple[int, int, str]]]
 
 
 def luhn(digits: str) -> bool:
@@ -201,8 +205,11 @@ _TRIGGERS = tuple(
 )
 
 
-def find(text: str) -> list[Span]:
-    """Personal data and secrets in `text`, in order, not overlapping."""
+def find(text: str, also: Also | None = None) -> list[Span]:
+    """Personal data and secrets in `text`, in order, not overlapping; with what `also` finds where ours find nothing.
+
+    Of finds of `also` that overlap each other one is made, of the first one's kind.
+    """
     small = text.lower()
     places = set(_NUMERIC) if _FIGURES.search(text) else set()
     for trigger, triggered in _TRIGGERS:
@@ -213,7 +220,20 @@ def find(text: str) -> list[Span]:
         for start, end in _matches(kind, text):
             if all(end <= s.start or start >= s.end for s in spans):
                 spans.append(Span(start, end, kind.kind, kind.secret))
-    return sorted(spans)
+    return sorted([*spans, *_beside(spans, also(text))] if also else spans)
+
+
+def _beside(ours: list[Span], finds: Iterable[tuple[int, int, str]]) -> list[Span]:
+    """Finds that overlap none of `ours`, those that overlap each other as one."""
+    made: list[Span] = []
+    for start, end, kind in finds:
+        if any(start < s.end and s.start < end for s in ours):
+            continue
+        touched = [s for s in made if start < s.end and s.start < end]
+        made = [s for s in made if s not in touched]
+        start, end = min([start, *(s.start for s in touched)]), max([end, *(s.end for s in touched)])
+        made.append(Span(start, end, touched[0].kind if touched else kind))
+    return made
 
 
 def _matches(kind: _Kind, text: str) -> Iterator[tuple[int, int]]:
@@ -225,16 +245,20 @@ def _matches(kind: _Kind, text: str) -> Iterator[tuple[int, int]]:
 
 
 class Redactor:
-    """Replaces finds by placeholders such as `[EMAIL_3]`: one value has one placeholder, wherever it stands."""
+    """Replaces finds by placeholders such as `[EMAIL_3]`: one value has one placeholder, wherever it stands.
 
-    def __init__(self) -> None:
+    `also` finds what our patterns do not, as in `find`.
+    """
+
+    def __init__(self, also: Also | None = None) -> None:
+        self._also = also
         self._numbers: dict[str, dict[str, int]] = {}
 
     def __call__(self, text: str, wanted: Callable[[Span], bool] = lambda span: True) -> str:
         """`text` with every wanted find replaced."""
         parts: list[str] = []
         at = 0
-        for span in find(text):
+        for span in find(text, self._also):
             if wanted(span):
                 parts += (text[at : span.start], self._name(span.kind, text[span.start : span.end]))
                 at = span.end
