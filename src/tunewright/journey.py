@@ -56,6 +56,7 @@ def open_files(
     license: str | None = None,
     input: str | None = None,
     output: str | None = None,
+    requests: Sequence[str] = (),
     **options: Any,
 ) -> Project:
     """Data files without a recipe, to be checked; `options` as for `open_project`. Results lie in `.tunewright/` here.
@@ -65,7 +66,8 @@ def open_files(
     sources = [{"path": str(p.resolve()), **({"license": license} if license else {})} for p in train]
     columns = {k: v for k, v in (("input", input), ("output", output)) if v}
     held_out = {"test": [str(p.resolve()) for p in test]} if test else {}
-    given = {"model": model or "seedling", "data": {"train": sources, **held_out, **columns}}
+    asked = {"requests": list(requests)} if requests else {}
+    given = {"model": model or "seedling", "data": {"train": sources, **held_out, **columns, **asked}}
     folder, recipe = ProjectFolder(Path.cwd()), Recipe.model_validate(given)
     return Project(folder, recipe, given, bare=True, count_tokens=model is not None, **options)
 

@@ -48,3 +48,17 @@ def test_convert_leaves_faulty_rows_out_and_names_them(cli, tmp_path):
     assert json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])["messages"][0]["content"] == "q0"
     refused = cli("data", "convert", tmp_path / "a.jsonl", "--to", "xml", "--out", tmp_path / "x.jsonl")
     assert refused.code == 2 and not (tmp_path / "x.jsonl").exists()
+
+
+def test_check_compares_with_what_is_asked(cli, project, tmp_path, monkeypatch):
+    folder = project()
+    log = tmp_path / "log.txt"
+    log.write_text("".join(f"please cancel my order number {i} today\n" for i in range(80)))
+    monkeypatch.chdir(tmp_path)
+    for given in (folder, tmp_path / "rows.jsonl"):
+        found = {f["code"]: f for f in cli("check", given, "--requests", log, "--json").document["findings"]}
+        assert [side["side"] for side in found["shift"]["evidence"]["sides"]] == ["requests"]
+        assert found["coverage_gap"]["count"] == 80
+        assert "shift" not in {f["code"] for f in cli("check", given, "--json").document["findings"]}
+    refused = cli("check", folder, "--requests", tmp_path / "no.txt")
+    assert refused.code == 2 and "no such file" in refused.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as _json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ def _open(
 def _open_files(
     train: list[Path],
     test: list[Path],
-    files: dict[str, str | None],
+    files: dict[str, Any],
     allow: list[str] | None,
     because: str | None,
     strict: bool,
@@ -108,6 +109,9 @@ def init(
 def check(
     path: Annotated[list[Path] | None, typer.Argument(help="Recipe, its folder, or data files.")] = None,
     test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, with data files.")] = None,
+    requests: Annotated[
+        list[Path] | None, typer.Option("--requests", help="Log of what is really asked, to compare with. Repeatable.")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Count tokens under this base's template.")] = None,
     license: Annotated[str | None, typer.Option("--license", help="Licence of the data files (SPDX id).")] = None,
     input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
@@ -122,11 +126,12 @@ def check(
     """Audit the data: findings, ledger, split, report."""
     from tunewright.cli import show
 
-    given = path or [Path()]
+    given, logs = path or [Path()], [str(p.resolve()) for p in requests or ()]
     if show.is_recipe(given):
-        project, terminal = _open(given[0], set, allow, because, strict, json)
+        asked = [f"data.requests={_json.dumps(logs, ensure_ascii=False)}"] if logs else []
+        project, terminal = _open(given[0], [*(set or ()), *asked], allow, because, strict, json)
     else:
-        files = {"model": model, "license": license, "input": input, "output": output}
+        files = {"model": model, "license": license, "input": input, "output": output, "requests": logs}
         project, terminal = _open_files(given, test or [], files, allow, because, strict, json)
     raise typer.Exit(show.check(project, terminal))
 

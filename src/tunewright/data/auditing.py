@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, folds, hub, learned, near, permits, presidio, suites, whole
+from tunewright.data import accepting, checks, coverage, folds, hub, learned, near, permits, presidio, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -19,6 +19,7 @@ from tunewright.data.gates import gates_of
 from tunewright.data.look import Look
 from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
+from tunewright.data.requests import gathered
 from tunewright.data.rows import Source, rows
 from tunewright.data.single import Also
 from tunewright.data.split import NAMES, TEST, TRAIN, VALIDATION, assign, clusters, rehearse, timed
@@ -114,7 +115,8 @@ def audit(
     with Table(_FORMS[spec.normal], sources, also) as table:
         _fill(table, tokens, _redactor(spec.accept, also), progress)
         table.close()
-        look = Look(table, use, base, pieces, asked, embed, progress)
+        really = gathered(_requests(spec, root, store), table.normal, spec.input)
+        look = Look(table, use, base, pieces, asked, embed, progress, really)
         findings, outcome = _examine(look, spec)
         _some_left(table, outcome, findings)
         split, held, outcome = _divided(look, outcome, spec)
@@ -174,15 +176,7 @@ def _record(look: Look, outcome: Outcome, split: np.ndarray, held: np.ndarray, *
 def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
     given = [(s, "train") for s in spec.train] + [(s, "test") for s in spec.test]
     given += [(s, "rehearsal") for s in spec.rehearsal.files] if spec.rehearsal else []
-    inputs = store / "inputs"
-    kept = [
-        hub.Kept(snapshot(s.path, s.query, inputs), s.query)
-        if s.query
-        else hub.fetch(s.path, s.revision, s.config, s.split, inputs)
-        if s.path.startswith(hub.PREFIX)
-        else hub.Kept(root / s.path, s.path)
-        for s, _ in given
-    ]
+    kept = [_kept(s, root, store / "inputs") for s, _ in given]
     paths = [k.path for k in kept]
     files = [p.name for p in paths]
     columns = {"input": spec.input, "output": spec.output}
@@ -205,6 +199,22 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
         )
         for (source, part), (path, known) in zip(given, kept, strict=True)
     ]
+
+
+def _kept(source: Any, root: Path, inputs: Path) -> hub.Kept:
+    """Where a source of the recipe lies as a file; what a database or the hub has is kept under `inputs`."""
+    if source.query:
+        return hub.Kept(snapshot(source.path, source.query, inputs), source.query)
+    if source.path.startswith(hub.PREFIX):
+        return hub.fetch(source.path, source.revision, source.config, source.split, inputs)
+    return hub.Kept(root / source.path, source.path)
+
+
+def _requests(spec: DataSpec, root: Path, store: Path) -> list[tuple[str, Path]]:
+    """What the rows of each file of requests are called after, and where it lies."""
+    paths = [_kept(s, root, store / "inputs").path for s in spec.requests]
+    files = [p.name for p in paths]
+    return [(p.name if files.count(p.name) == 1 else s.path, p) for s, p in zip(spec.requests, paths, strict=True)]
 
 
 def _redactor(accept: Sequence[str], also: Also | None) -> Callable[[str], str] | None:
@@ -250,8 +260,9 @@ def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
         *learned.mispaired(table, look.swapped),
         *learned.meanings(table, look.same_meaning, spec.embedding if look.embed else "words"),
         *look.shift,
+        *look.gaps,
     ]
-    findings = suites.joined(findings, table, look.shared)
+    findings = suites.joined(coverage.joined(findings), table, look.shared)
     findings.sort(key=lambda f: _SEVERITIES.index(f.severity))
     reasons = {"exact_duplicate": surplus, "leak_exact": leaking, "unsupervised": unsupervised}
     reasons |= {code: accepting.DROPS[code](look) for code in accept if code in accepting.DROPS}

@@ -19,6 +19,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from tunewright.data.checks import EXAMPLES, said, snippet
 from tunewright.data.near import Near
+from tunewright.data.requests import Requests
 from tunewright.data.table import Table
 from tunewright.records import Finding
 from tunewright.text import numbers
@@ -26,6 +27,11 @@ from tunewright.text import numbers
 Embed = Callable[[Sequence[str]], np.ndarray]
 MOST = 12_000
 _SHIFT_ROWS = 2_000
+_FEW = 50
+_MEND = {
+    "test": "Draw both from the same source, or say that the difference is meant.",
+    "requests": "Add train rows like the requests shown, and drop those that nobody asks.",
+}
 _SHIFT = 0.75
 _SURE = 0.6
 _UNLIKELY = 0.05
@@ -181,7 +187,7 @@ def same_meaning(table: Table, near: Near, embed: Embed | None = None) -> np.nda
         return none
     forms = [table.form(int(i))[0] for i in index]
     try:
-        x = _vectors(forms, embed)
+        x = vectors(forms, embed)
     except ValueError:
         return none
     among = near.pairs[np.isin(near.pairs, index).all(axis=1)]
@@ -198,39 +204,93 @@ def same_meaning(table: Table, near: Near, embed: Embed | None = None) -> np.nda
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-def _vectors(forms: list[str], embed: Embed | None) -> Any:
-    """A vector of length 1 (or 0) per text. Raises `ValueError` when there are no words."""
+def vectors(forms: list[str], embed: Embed | None, words: str = r"(?u)\b\w+\b") -> Any:
+    """A vector of length 1 (or 0) per text; `words` is the pattern of a word. Raises `ValueError` without any."""
     if embed is None:
-        return TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(forms)
+        return TfidfVectorizer(sublinear_tf=True, token_pattern=words).fit_transform(forms)
     made = embed(forms)
     made = made - made.mean(axis=0)
     return made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
 
 
-def shift(table: Table) -> Iterator[Finding]:
-    """Whether a model can tell train questions from test questions: if it can, the test asks something else."""
+def shift(table: Table, asked: Requests) -> Iterator[Finding]:
+    """Whether a model can tell train questions from test questions, or from what is really asked: then they differ.
+
+    One finding for both; `evidence.sides` tells of each that differs the area under the ROC curve, the words that give
+    it away, and the questions that are most typical of it and of train.
+    """
     train, test = drawn(table, table.train, _SHIFT_ROWS), drawn(table, table.test, _SHIFT_ROWS)
-    if min(len(train), len(test)) < 50:
-        return
-    texts = [table.form(int(i))[0] for i in (*train, *test)]
-    side = np.r_[np.zeros(len(train)), np.ones(len(test))]
+    ours = [table.form(int(i))[0] for i in train]
+    others: dict[str, tuple[list[str], Callable[[int], dict[str, Any]]]] = {
+        "test": ([table.form(int(i))[0] for i in test], lambda k: snippet(table, int(test[k]))),
+        "requests": ([one.form for one in asked.drawn], lambda k: asked.drawn[k].shown()),
+    }
+    sides: list[dict[str, Any]] = []
+    for name, (theirs, shown) in others.items():
+        area, order, words = told_apart(ours, theirs)
+        if area >= _SHIFT:
+            typical = {
+                name: [shown(int(k) - len(ours)) for k in order[::-1] if k >= len(ours)][:EXAMPLES],
+                "train": [snippet(table, int(train[k])) for k in order if k < len(ours)][:EXAMPLES],
+            }
+            figures = {"side": name, "rows": len(theirs), "area_under_curve": round(area, 4)}
+            sides.append({**figures, "words": {name: words[0], "train": words[1]}, "typical": typical})
+    if sides:
+        yield _shifted(sides, asked)
+
+
+def _shifted(sides: list[dict[str, Any]], asked: Requests) -> Finding:
+    told, remedies = [], []
+    for side in sides:
+        name, words = side["side"], side["words"][side["side"]]
+        what = "test questions differ" if name == "test" else f"what is really asked ({', '.join(asked.files)}) differs"
+        given_away = f"; words of it: {', '.join(words[:5])}" if words else ""
+        area = f"a small model tells them apart (AUC {side['area_under_curve']:.2f}{given_away})"
+        told.append(f"{what} from train questions: {area}.")
+        remedies.append(_MEND[name])
+    examples = [
+        {name: one, "train": other}
+        for side in sides
+        for name in (side["side"],)
+        for one, other in zip(side["typical"][name][:3], side["typical"]["train"][:3], strict=False)
+    ]
+    return Finding(
+        code="shift",
+        severity="warning",
+        count=sum(side["rows"] for side in sides),
+        rows=(),
+        evidence={
+            "area_under_curve": max(side["area_under_curve"] for side in sides),
+            "sides": sides,
+            "examples": examples,
+        },
+        message=" ".join(told),
+        remedy=" ".join(remedies),
+    )
+
+
+def told_apart(ours: list[str], theirs: list[str]) -> tuple[float, np.ndarray, tuple[list[str], list[str]]]:
+    """How well a model that did not see them tells two kinds of texts apart: the area under the ROC curve.
+
+    With it the places of all texts (ours, then theirs) from the most like ours to the most like theirs, and the words
+    that speak most for theirs, and for ours, where the two differ. An area of 0 where one kind has fewer than fifty, or
+    nobody used a word.
+    """
+    nothing: tuple[float, np.ndarray, tuple[list[str], list[str]]] = (0.0, np.zeros(0, np.int64), ([], []))
+    if min(len(ours), len(theirs)) < _FEW:
+        return nothing
+    side = np.r_[np.zeros(len(ours)), np.ones(len(theirs))]
+    features = TfidfVectorizer(min_df=2, sublinear_tf=True)
     try:
-        x = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(texts)
+        x = features.fit_transform([*ours, *theirs])
     except ValueError:
-        return
+        return nothing
     model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200)
     chance = cross_val_predict(
         model, x, side, cv=StratifiedKFold(5, shuffle=True, random_state=0), method="predict_proba"
-    )
-    area = float(roc_auc_score(side, chance[:, 1]))
-    if area >= _SHIFT:
-        telling = np.argsort(-chance[len(train) :, 1])[:EXAMPLES]
-        yield Finding(
-            code="shift",
-            severity="warning",
-            count=len(test),
-            rows=(),
-            evidence={"area_under_curve": round(area, 4), "examples": [snippet(table, int(test[i])) for i in telling]},
-            message=f"test questions differ from train questions: a small model tells them apart (AUC {area:.2f}).",
-            remedy="Draw both from the same source, or say that the difference is meant.",
-        )
+    )[:, 1]
+    area, order = float(roc_auc_score(side, chance)), np.argsort(chance, kind="stable")
+    if area < _SHIFT:
+        return area, order, ([], [])
+    names = features.get_feature_names_out()[np.argsort(model.fit(x, side).coef_[0], kind="stable")]
+    return area, order, ([str(w) for w in names[::-1][:10]], [str(w) for w in names[:10]])

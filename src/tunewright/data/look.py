@@ -7,19 +7,20 @@ from functools import cached_property
 
 import numpy as np
 
-from tunewright.data import fluency, learned, near, suites
+from tunewright.data import coverage, fluency, learned, near, suites
 from tunewright.data.progress import Progress, silent
+from tunewright.data.requests import Requests
 from tunewright.data.table import Table
 from tunewright.licences import Stated
 from tunewright.records import Finding
 
-_SMALL, _LEARNED = "checks by small models", 4
+_SMALL, _LEARNED = "checks by small models", 5
 
 
 class Look:
     """`use` is what licences must permit ("commercial" or "research"); `base` what is said of the base's licence;
     `pieces` counts the tokens of a text under the base's tokenizer; `asked` are what suites with files ask, `embed`
-    makes vectors of texts; `progress` is told of what takes long."""
+    makes vectors of texts; `requests` are what is really asked; `progress` is told of what takes long."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Look:
         asked: Sequence[suites.Asked] = (),
         embed: learned.Embed | None = None,
         progress: Progress = silent,
+        requests: Requests | None = None,
     ) -> None:
         self.table = table
         self.use = use
@@ -38,6 +40,7 @@ class Look:
         self.asked = asked
         self.embed = embed
         self.progress = progress
+        self.requests = requests or Requests()
 
     @cached_property
     def shared(self) -> suites.Shared:
@@ -74,4 +77,9 @@ class Look:
     @cached_property
     def shift(self) -> tuple[Finding, ...]:
         self.progress(_SMALL, 3, _LEARNED)
-        return tuple(learned.shift(self.table))
+        return tuple(learned.shift(self.table, self.requests))
+
+    @cached_property
+    def gaps(self) -> tuple[Finding, ...]:
+        self.progress(_SMALL, 4, _LEARNED)
+        return tuple(coverage.gaps(self.table, self.requests, self.embed))

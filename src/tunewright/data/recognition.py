@@ -104,6 +104,43 @@ def turns(path: Path) -> bool:
     return shape is not None and shape[0] == "messages"
 
 
+def asking(path: Path, *, input: str | None = None) -> tuple[str, Columns]:
+    """Shape and columns of a file of which only the questions are wanted, answers or not; shape "text" for a column.
+
+    `input` names the column in a file that has it. Raises `DataError` when nothing is found that asks, or too much.
+    """
+    rows = [inner(raw.value) for raw in itertools.islice(read(path), SAMPLE) if not raw.fault]
+    objects = [row for row in rows if isinstance(row, Mapping)]
+    names = list(dict.fromkeys(str(name) for row in objects for name in row))
+    if len(objects) * 2 < len(rows) or input in names:
+        return "text", Columns(input or "")
+    shapes = Counter(told for row in objects if (told := shape_of(row)))
+    if shapes and shapes.total() * 2 >= len(objects):
+        return shapes.most_common(1)[0][0]
+    known = dict.fromkeys([asked for asked, _ in _PAIRS] + list(_TEXTS))
+    named = [name for wanted in known for name in names if name.lower() == wanted and _common(objects, name)]
+    kinds = {n: _kind(objects, n) for n in names if any(isinstance(row.get(n), str) for row in objects)}
+    # What is asked again and again looks like a class.
+    texts = named[:1] or [n for n in kinds if kinds[n] == "text"] or [n for n in kinds if kinds[n] == "class"]
+    if len(texts) != 1:
+        raise DataError(
+            "no column of it holds the questions, as far as can be told."
+            if not texts
+            else f"which column holds the questions? {', '.join(f'`{name}`' for name in texts[:10])}",
+            where=str(path),
+            remedy="Call it `prompt`, or keep no other text in the file.",
+        )
+    return "text", Columns(texts[0])
+
+
+def inner(value: Any) -> Any:
+    """What a gateway's log wraps: the `request` or `body` of an entry that holds one."""
+    for name in ("request", "body"):
+        if isinstance(value, Mapping) and isinstance(value.get(name), Mapping):
+            value = value[name]
+    return value
+
+
 def _decide(
     path: Path, rows: Sequence[Mapping[str, Any]], input: str | None, output: str | None
 ) -> tuple[str, Columns, str]:

@@ -108,6 +108,9 @@ class DataSpec(Spec):
 
     train: tuple[SourceSpec, ...] = Field(description="Files with examples: paths, or `{path: …, license: …}`.")
     test: tuple[SourceSpec, ...] = Field((), description="Held-out file, when one is given.")
+    requests: tuple[SourceSpec, ...] = Field(
+        (), description="What is really asked: a log or list, compared with the train rows and used for nothing else."
+    )
     input: str | None = Field(None, description="Column with the question, when it is not recognised.")
     output: str | None = Field(None, description="Column with the answer, when it is not recognised.")
     system: str | None = Field(None, description="System prompt put before every row.")
@@ -125,7 +128,7 @@ class DataSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _paths_become_sources(cls, value: Any) -> Any:
-        return _with_sources(value, "train", "test") if isinstance(value, dict) else value
+        return _with_sources(value, "train", "test", "requests") if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _has_rows(self) -> Self:

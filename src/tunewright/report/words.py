@@ -93,9 +93,9 @@ FINDINGS = {
     "style_inconsistent": "Answers of another form",
     "length_outlier": "Far longer or shorter than the rest",
     "imbalance": "Some labels far commoner than others",
-    "coverage_gap": "Labels never taught",
+    "coverage_gap": "Asked for and never taught",
     "too_few": "Too few rows",
-    "shift": "Test questions differ from train questions",
+    "shift": "Questions asked differ from train questions",
     "license": "Licence forbids the use",
     "provenance_missing": "Licence not stated",
 }
