@@ -16,7 +16,7 @@ from tunewright.data import convert, load, recognise
 from tunewright.errors import DataError
 from tunewright.records import Example, Message
 
-from .helpers import jsonl, pairs, run
+from .helpers import finding, jsonl, pairs, run
 
 NOT_SPLIT = {"test": 0, "validation": 0}
 
@@ -80,6 +80,26 @@ def test_preference_pairs_teach_the_chosen_answer(tmp_path: Path) -> None:
     turns = [[{"role": "user", "content": f"q{i}?"}, {"role": "assistant", "content": f"good {i}"}] for i in range(20)]
     jsonl(tmp_path / "train.jsonl", [{"chosen": t, "rejected": t} for t in turns])
     assert run(tmp_path).dataset.ledger.used == 20
+
+
+def test_pairs_that_reject_what_they_choose_are_told(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"Q{i}", "chosen": f"Good {i}.", "rejected": f"Bad {i}."} for i in range(20)]
+    pairs[3]["rejected"] = " Good\n3. "
+    pairs[5]["rejected"] = "good 5."  # another case may be the point
+    pairs[7] = {"prompt": "Mail a@x.org?", "chosen": "To a@x.org.", "rejected": "To a@x.org."}
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+    pairs[9] = {"chosen": turns, "rejected": turns}
+    pairs[11] = {"chosen": turns, "rejected": [*turns[:1], {"role": "assistant", "content": "B"}]}
+    jsonl(tmp_path / "train.jsonl", pairs)
+    for more in ({}, {"accept": ["pii"]}):
+        result = run(tmp_path, split=NOT_SPLIT, **more)
+        told = finding(result, "preference_equal")
+        assert told is not None and (told.severity, told.count) == ("warning", 3)
+        assert told.rows == ("train.jsonl:4", "train.jsonl:8", "train.jsonl:10")
+    assert "“To [EMAIL_1].”" in told.evidence["reasons"]
+    assert result.dataset.ledger.used == 19  # one of two equal rows goes, none for this
+    jsonl(tmp_path / "train.jsonl", pairs[:3])
+    assert finding(run(tmp_path, split=NOT_SPLIT), "preference_equal") is None
 
 
 CALL = Message("assistant", "", ({"name": "f", "arguments": {"x": 1}},))

@@ -38,6 +38,12 @@ _NOTED: dict[str, tuple[Severity, str, str, str]] = {
         "rows are of another shape than the rest of their file",
         "Put them into a file of their own; they are set aside.",
     ),
+    "preference_equal": (
+        "warning",
+        "preference pair has one answer, chosen and rejected",
+        "preference pairs have one answer, chosen and rejected",
+        "They say nothing of what is preferred: look at how the pairs were made. The answers are learnt all the same.",
+    ),
     "tool_call_invalid": (
         "error",
         "row calls tools in a way that cannot work",

@@ -14,7 +14,7 @@ from typing import Any
 from tunewright.data.encoding import repair
 from tunewright.data.files import Raw, read
 from tunewright.data.recognition import Reading
-from tunewright.data.shapes import parse
+from tunewright.data.shapes import parse, rejects
 from tunewright.data.turns import BadRow
 from tunewright.records import Example, Message
 
@@ -44,7 +44,8 @@ class Source:
 class Row:
     """One record read. Exactly one of `example` and `code` is there; `changed` says the text was repaired.
 
-    `when` is its time in seconds since 1970, NaN where the recipe names no column or the value is no time.
+    `when` is its time in seconds since 1970, NaN where the recipe names no column or the value is no time; `equal`
+    that a preference pair rejects what it chooses.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Row:
     message: str = ""
     changed: bool = False
     when: float = math.nan
+    equal: bool = False
 
 
 def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
@@ -68,6 +70,7 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
         example = parse(raw.value, source.reading.shape, source.reading.columns)
     except BadRow as bad:
         return Row(raw.number, code=bad.code, message=bad.message, changed=raw.repaired)
+    equal = source.reading.shape == "preference" and rejects(raw.value, example.answer)
     messages, mended = _mended(example.messages)
     if redact:
         replaced = tuple(dataclasses.replace(m, content=redact(m.content)) for m in messages)
@@ -90,7 +93,7 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
     if redact and example.rewords is not None:
         example = dataclasses.replace(example, rewords=redact(example.rewords))
     when = moment(raw.value.get(source.time)) if source.time else math.nan
-    return Row(raw.number, example, changed=raw.repaired or mended, when=when)
+    return Row(raw.number, example, changed=raw.repaired or mended, when=when, equal=equal)
 
 
 def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:

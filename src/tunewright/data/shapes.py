@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tunewright.data.turns import ROLES, SPEAKERS, BadRow, answer_of, conversation, message, text_of, tools_of
 from tunewright.records import Example, Message
+from tunewright.text import normal
 
 TURNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
 
@@ -111,6 +112,19 @@ def _preference(row: Mapping[str, Any], columns: Columns) -> Example:
         before = [message(turn, ROLES, "role", "content") for turn in prompt]
         return Example(conversation([*before, Message("assistant", text_of(chosen))]))
     return _pair(row, columns)
+
+
+def rejects(row: Mapping[str, Any], answer: Message) -> bool:
+    """Whether a preference pair rejects `answer` too, white space and Unicode form aside: case or marks may be the
+    point."""
+    given = row.get("rejected")
+    turns = given if isinstance(given, list) and given else [{"role": "assistant", "content": given}]
+    try:
+        worse = message(turns[-1], ROLES, "role", "content")
+    except BadRow:
+        return False
+    same = normal(worse.content, strict=True) == normal(answer.content, strict=True)
+    return same and worse.tool_calls == answer.tool_calls
 
 
 PARSERS: dict[str, Callable[[Mapping[str, Any], Columns], Example]] = {

@@ -122,6 +122,8 @@ class Table:
                 values["license"] = self.licenses.setdefault(example.license, len(self.licenses) + 1)
             for code, reason in inspect(example, self._also):
                 self.notes.add(code, len(self), reason)
+            if row.equal:
+                self.notes.add("preference_equal", len(self), f"“{example.answer.content.strip()[:80]}”")
         if len(self._unsketched) >= _BATCH:
             self._sketch()
         values["answer"] = -1 if self.sources[source].rehearsal else self._answer(example)

@@ -93,6 +93,7 @@ FINDINGS = {
     "style_inconsistent": "Answers of another form",
     "length_outlier": "Far longer or shorter than the rest",
     "imbalance": "Some labels far commoner than others",
+    "preference_equal": "Pairs that reject what they choose",
     "coverage_gap": "Asked for and never taught",
     "too_few": "Too few rows",
     "shift": "Questions asked differ from train questions",
