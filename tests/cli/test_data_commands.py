@@ -46,6 +46,7 @@ def test_convert_leaves_faulty_rows_out_and_names_them(cli, tmp_path):
         {"row": "a.jsonl:13", "reason": "no `completion`"}
     ]
     assert json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])["messages"][0]["content"] == "q0"
+    assert ran.document["refused"] == []
     refused = cli("data", "convert", tmp_path / "a.jsonl", "--to", "xml", "--out", tmp_path / "x.jsonl")
     assert refused.code == 2 and not (tmp_path / "x.jsonl").exists()
 
@@ -62,3 +63,22 @@ def test_check_compares_with_what_is_asked(cli, project, tmp_path, monkeypatch):
         assert "shift" not in {f["code"] for f in cli("check", given, "--json").document["findings"]}
     refused = cli("check", folder, "--requests", tmp_path / "no.txt")
     assert refused.code == 2 and "no such file" in refused.err
+
+
+def test_convert_lists_every_row_that_a_service_would_refuse(cli, tmp_path):
+    said = [f"q{i}" if i % 2 else f"System: q{i}" for i in range(28)]
+    rows = [json.dumps({"prompt": text, "completion": "a"}) for text in said]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n")
+    arguments = ("data", "convert", tmp_path / "a.jsonl", "--to", "bedrock", "--out", tmp_path / "o.jsonl")
+    ran = cli(*arguments)
+    assert ran.code == 0 and "14 more left out" in ran.out and "and 4 more" in ran.out
+    assert "a.jsonl:1: bedrock would refuse this row: the user's turn holds `System:`" in ran.out
+    told = cli(*arguments, "--json").document
+    assert told["rows"] == 14 == len((tmp_path / "o.jsonl").read_text().splitlines())
+    assert [one["row"] for one in told["refused"]] == [f"a.jsonl:{i}" for i in range(1, 29, 2)]
+
+    calls = [{"role": "user", "content": "Q"}, {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]}]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"messages": calls}) + "\n" for _ in range(3)))
+    none = cli("data", "convert", tmp_path / "b.jsonl", "--to", "together", "--out", tmp_path / "p.jsonl")
+    assert none.code == 2 and "3 of 3 rows" in none.err and "b.jsonl:3" in none.err
+    assert not (tmp_path / "p.jsonl").exists()

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tunewright.data import convert, load, recognise
+from tunewright.data import convert, load, recognise, uploads
 from tunewright.errors import DataError
 from tunewright.records import Example, Message
 
@@ -145,3 +145,21 @@ def test_services_get_what_they_take(tmp_path: Path) -> None:
 def test_what_a_shape_cannot_hold_is_an_error(example: Example, shape: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
         list(convert([example], shape))
+
+
+def test_all_that_do_not_fit_are_told_at_once() -> None:
+    with pytest.raises(DataError, match=r"2 of 3 rows do not fit alpaca: a:2: .*; a:3: "):
+        list(convert([LONG, PLAIN, CALLS], "alpaca"))
+    left: list[tuple[str, str]] = []
+    assert len(list(convert([LONG, PLAIN, CALLS], "alpaca", lambda row, why: left.append((row, why))))) == 1
+    assert [row for row, _ in left] == ["a:2", "a:3"]
+    with pytest.raises(DataError, match=r"12 of 20 rows .*and 2 more\. 8 are left, and openai takes no fewer than 10"):
+        stray = Example((Message("user", "Q"), Message("tool", "1"), Message("assistant", "A")), row="a:4")
+        list(convert([PLAIN] * 8 + [stray] * 12, "openai", lambda row, why: None))
+
+
+def test_files_too_large_for_a_service_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(uploads.MOST_BYTES, "together", 300)
+    with pytest.raises(DataError, match="no file above"):
+        list(convert([PLAIN] * 10, "together"))
+    assert len(list(convert([PLAIN] * 2, "together"))) == 2

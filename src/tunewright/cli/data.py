@@ -136,21 +136,39 @@ def convert(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write the rows of a file in another shape, or as a tuning service takes them; faulty rows are left out."""
+    """Write the rows of a file in another shape, or as a tuning service takes them.
+
+    Faulty rows, and those that the shape cannot hold or the service would refuse, are left out and listed.
+    """
     from tunewright.cli.terminal import Terminal
     from tunewright.data import versions
     from tunewright.store import write_text
 
     terminal = Terminal(as_json=json)
-    rows, faults = versions.converted(file, to, input=input, output=output, system=system)
+    rows, faults, refused = versions.converted(file, to, input=input, output=output, system=system)
     write_text(out, "".join(f"{_json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     terminal.say(f"{len(rows):,} rows written as {to}, {len(faults):,} left out as faulty.")
-    for name, reason in faults[:_SHOWN]:
-        terminal.say(f"  {name}: {reason}")
+    _reasons(terminal, faults)
+    if refused:
+        terminal.say(f"{len(refused):,} more left out, because they do not fit {to}:")
+        _reasons(terminal, refused)
     terminal.say(f"  file     {out}")
     if json:
-        left_out = [{"row": name, "reason": reason} for name, reason in faults]
-        terminal.document({"path": str(out.absolute()), "rows": len(rows), "left_out": left_out})
+        terminal.document(
+            {
+                "path": str(out.absolute()),
+                "rows": len(rows),
+                "left_out": [{"row": name, "reason": reason} for name, reason in faults],
+                "refused": [{"row": name, "reason": reason} for name, reason in refused],
+            }
+        )
+
+
+def _reasons(terminal: Any, rows: list[tuple[str, str]]) -> None:
+    for name, reason in rows[:_SHOWN]:
+        terminal.say(f"  {name}: {reason}")
+    if len(rows) > _SHOWN:
+        terminal.say(f"  and {len(rows) - _SHOWN:,} more: --json lists them all")
 
 
 def _names(terminal: Any, what: str, rows: tuple[str, ...]) -> None:

@@ -7,29 +7,56 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tunewright.data.table import plain
-from tunewright.data.uploads import LEAST, SHAPES
+from tunewright.data.uploads import LEAST, SHAPES, fits
 from tunewright.errors import DataError
 from tunewright.records import Example
 
+_NAMED = 10
 _FROM = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "system"}
 
 
-def convert(examples: Iterable[Example], to: str) -> Iterator[dict[str, Any]]:
+def convert(
+    examples: Iterable[Example], to: str, refused: Callable[[str, str], None] | None = None
+) -> Iterator[dict[str, Any]]:
     """The examples as rows of the shape `to`: "messages", "sharegpt", "alpaca", "prompt_completion", or the upload
     file of a tuning service: "openai", "together", "bedrock".
 
-    Raises `DataError` for an unknown shape and for an example that the shape cannot hold or the service would refuse
-    (many turns or tools in a shape of one question and one answer), naming the row.
+    An example that the shape cannot hold or the service would refuse (many turns or tools in a shape of one question
+    and one answer) is left out and told to `refused`, its row and the reason. Without `refused`, or where too few rows
+    are left, all of them are told in a `DataError` at the end: how many, and the first ten by name. Raises `DataError`
+    too for an unknown shape and a file the service would not take.
     """
     make = _SHAPES.get(to)
     if make is None:
         raise DataError(f"`{to}` is not a shape to convert to.", remedy=f"Shapes: {', '.join(sorted(_SHAPES))}.")
-    count = 0
+    count = size = 0
+    left: list[tuple[str, str]] = []
     for example in examples:
+        try:
+            row = make(example)
+        except DataError as error:
+            left.append((error.where, error.message.rstrip(".")))
+            if refused:
+                refused(*left[-1])
+            continue
         count += 1
-        yield make(example)
-    if count < LEAST.get(to, 0):
-        raise DataError(f"{to} takes no fewer than {LEAST[to]} rows; there are {count}.", remedy="Add examples.")
+        size += len(json.dumps(row, ensure_ascii=False).encode()) + 1 if to in SHAPES else 0
+        yield row
+    if left and (refused is None or count < max(1, LEAST.get(to, 0))):
+        raise _all(left, count, to)
+    fits(to, count, size)
+
+
+def _all(left: list[tuple[str, str]], count: int, to: str) -> DataError:
+    """What is wrong with every row that `to` cannot hold, the first ten by name."""
+    named = "; ".join(f"{row}: {reason}" for row, reason in left[:_NAMED])
+    more = f"; and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
+    least = LEAST.get(to, 0)
+    few = f" {count:,} are left, and {to} takes no fewer than {least}." if count < least else ""
+    return DataError(
+        f"{len(left):,} of {len(left) + count:,} rows do not fit {to}: {named}{more}.{few}",
+        remedy="Leave the rows out, or convert to messages or sharegpt.",
+    )
 
 
 def _sharegpt(example: Example) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from typing import Any
 from tunewright.errors import DataError
 from tunewright.records import Example
 
-# Fewest rows that the service accepts.
+# What the services say of a file, as read in November 2026: fewest rows, most bytes.
 LEAST = {"openai": 10}
+MOST_BYTES = {"openai": 512 * 10**6, "together": 100 * 10**9}
+# Words that a prompt for Amazon's Nova models must not hold: the tuning job would fail.
+_RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
 
 
 def openai(example: Example) -> dict[str, Any]:
@@ -49,6 +52,10 @@ def together(example: Example) -> dict[str, Any]:
 def bedrock(example: Example) -> dict[str, Any]:
     """Amazon Bedrock's conversation format (schema `bedrock-conversation-2024`)."""
     _alternating(example, "bedrock")
+    for m in example.messages:
+        word = next((w for w in _RESERVED if w in m.content), None) if m.role != "assistant" else None
+        if word:
+            raise _refused(example, "bedrock", f"the {m.role}'s turn holds `{word}`, which Nova models reserve")
     turns = list(example.messages)
     system = turns.pop(0).content if turns[0].role == "system" else ""
     row: dict[str, Any] = {"schemaVersion": "bedrock-conversation-2024"}
@@ -66,6 +73,20 @@ def _alternating(example: Example, service: str) -> None:
             raise _refused(example, service, "tools have no place in this format")
         if not m.content.strip():
             raise _refused(example, service, f"turn {i + 1} is empty")
+
+
+def fits(service: str, rows: int, size: int) -> None:
+    """Raise `DataError` where a service takes no file of so many rows and bytes."""
+    if rows < LEAST.get(service, 0):
+        raise DataError(
+            f"{service} takes no fewer than {LEAST[service]} rows; there are {rows}.", remedy="Add examples."
+        )
+    if size > MOST_BYTES.get(service, size):
+        most = MOST_BYTES[service] / 10**6
+        raise DataError(
+            f"{service} takes no file above {most:,.0f} MB; this one has {size / 10**6:,.1f} MB.",
+            remedy="Leave rows out, or split the file.",
+        )
 
 
 def _refused(example: Example, service: str, why: str) -> DataError:

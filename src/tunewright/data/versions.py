@@ -145,14 +145,16 @@ def _quoted(text: str) -> str:
 
 def converted(
     file: Path, to: str, *, input: str | None = None, output: str | None = None, system: str | None = None
-) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """The rows of a data file in the shape `to`, and names and reasons of the faulty ones, which are left out.
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]], list[tuple[str, str]]]:
+    """The rows of a data file in the shape `to`; and names and reasons of the faulty ones and of those that the shape
+    cannot hold or the service would refuse, which are both left out.
 
     Raises `DataError` as `recognise` and `convert` do.
     """
     reading = recognise(file, input=input, output=output)
     source = Source(given=str(file), path=file, name=file.name, reading=reading, test=False, system=system)
     faults: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
 
     def good() -> Iterator[Example]:
         for row in rows(source):
@@ -161,4 +163,5 @@ def converted(
             else:
                 faults.append((f"{file.name}:{row.number}", row.message))
 
-    return list(convert(good(), to)), faults
+    made = list(convert(good(), to, lambda row, reason: refused.append((row, reason))))
+    return made, faults, refused
