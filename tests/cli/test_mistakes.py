@@ -77,6 +77,14 @@ def test_allow_needs_a_reason(cli, project):
     wrong(cli("check", project(), "--allow", "bad_rows"), "--because")
 
 
+def test_an_option_that_would_be_passed_over_is_refused(cli, project, rows):
+    wrong(
+        cli("check", project(), "--test", "t.jsonl", "--model", "m"), "--test and --model", "with data files", "--set"
+    )
+    data = rows([{"prompt": f"Question {i}?", "completion": str(i)} for i in range(5)])
+    wrong(cli("check", data, "--set", "use=research"), "--set", "with a recipe")
+
+
 def test_a_run_that_does_not_exist(cli, project):
     wrong(cli("evaluate", "nosuch", "--project", project()), "nosuch")
 

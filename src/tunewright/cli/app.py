@@ -61,6 +61,15 @@ def _open_files(
     return journey.open_files(train, test, **files, **options), options["tell"]
 
 
+def _belongs(options: dict[str, Any], where: str, remedy: str) -> None:
+    """Refuse options that would be passed over here."""
+    from tunewright.errors import RecipeError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise RecipeError(f"{' and '.join(given)} can only be used {where}.", remedy=remedy)
+
+
 def _options(allow: list[str] | None, because: str | None, strict: bool, as_json: bool) -> dict[str, Any]:
     from tunewright.cli.state import stop
     from tunewright.cli.terminal import Terminal
@@ -128,9 +137,12 @@ def check(
 
     given, logs = path or [Path()], [str(p.resolve()) for p in requests or ()]
     if show.is_recipe(given):
+        about = {"--test": test, "--model": model, "--license": license, "--input": input, "--output": output}
+        _belongs(about, "with data files", "Say it in the recipe, or for this once with --set, as --set model=PATH.")
         asked = [f"data.requests={_json.dumps(logs, ensure_ascii=False)}"] if logs else []
         project, terminal = _open(given[0], [*(set or ()), *asked], allow, because, strict, json)
     else:
+        _belongs({"--set": set}, "with a recipe", "Without one: --model, --license, --input, --output, --requests.")
         files = {"model": model, "license": license, "input": input, "output": output, "requests": logs}
         project, terminal = _open_files(given, test or [], files, allow, because, strict, json)
     raise typer.Exit(show.check(project, terminal))
