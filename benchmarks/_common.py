@@ -62,12 +62,12 @@ def peak_resident_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def sample(script: Path, arguments: Sequence[str], limit: float) -> dict[str, Any]:
-    """Run one side in a process of its own; its last line of output is its result."""
+def sample(script: Path, arguments: Sequence[str], limit: float, python: str = sys.executable) -> dict[str, Any]:
+    """Run one side in a process of its own (by `python`); its last line of output is its result."""
     began = time.perf_counter()
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
-        [sys.executable, str(script), *arguments],
+        [python, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=limit,

@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
+from _peers import Clock, in_order, micro_batch, supervised_tokens
 from _switches import SWITCHES
-
-WARM_UP = 2
-LONG_STEP = 10.0
-# Padded tokens the peer may hold at once; a larger batch is split by accumulation.
-PEER_TOKENS = {12: 8_000, 30: 3_000}
 
 
 def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: str | None = None) -> dict[str, Any]:
@@ -29,7 +25,7 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: 
     from tunewright.train import Settings, fit
 
     before = resident_gb()
-    model = _model(task)
+    model = build(task)
     rows = [Rendered(tuple(r["ids"]), tuple(float(s) for s in r["supervised"]), 0) for r in task["rows"]]
     given = {"precision": dtype, "activation_checkpointing": False, "method": task["method"]}
     if without:
@@ -43,7 +39,7 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: 
         checkpoints=1,
         **given,
     )
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
 
     def listen(event: Any) -> None:
         if event["type"] == "step":
@@ -67,11 +63,9 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     from trl import SFTConfig, SFTTrainer
 
     from tunewright.models import quantised
-    from tunewright.train import Settings
-    from tunewright.train.order import step_examples
 
     before = resident_gb()
-    model = _model(task)
+    model = build(task)
     if dtype == "bfloat16":
         model = model.to(torch.bfloat16)
     if task["method"] == "qlora":
@@ -82,30 +76,15 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     model = get_peft_model(
         model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
     )
-    batch, rows = task["batch"], task["rows"]
-    settings = Settings(effective_batch_size=batch, steps=steps)
-    longest = max(len(row["ids"]) for row in rows)
-    micro = batch
-    while micro > 1 and micro * longest > PEER_TOKENS[task["shape"]["num_hidden_layers"]]:
-        micro //= 2
-    count = min(steps, 2 * len(rows) // batch)
-    order = [i for step in range(count) for i in step_examples(step, len(rows), settings)]
-    supervised = [sum(sum(rows[i]["supervised"]) for i in order[s * batch : (s + 1) * batch]) for s in range(count)]
-    data = Dataset.from_list(
-        [
-            {
-                "input_ids": rows[i]["ids"],
-                "labels": [t if s else -100 for t, s in zip(rows[i]["ids"], rows[i]["supervised"], strict=True)],
-            }
-            for i in order
-        ]
-    )
-    clock = _Clock(seconds)
+    batch, micro = task["batch"], micro_batch(task)
+    data = Dataset.from_list(in_order(task, steps))
+    supervised = supervised_tokens(task)
+    clock = Clock(seconds)
 
     class Timer(TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
-                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % count])
+                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % len(supervised)])
                 control.should_training_stop = control.should_training_stop or clock.over
 
     with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +110,7 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
             disable_tqdm=True,
         )
         trainer = SFTTrainer(
-            model=model, args=config, train_dataset=data, processing_class=_padder(), callbacks=[Timer()]
+            model=model, args=config, train_dataset=data, processing_class=padder(), callbacks=[Timer()]
         )
         if dtype == "float32":
             # On a base in 4 bits TRL turns adapters to bfloat16; what is compared is float32.
@@ -142,52 +121,8 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     return clock.result(batch) | {"peak_gb": round(peak_resident_gb() - before, 3), "micro_batch": micro}
 
 
-class _Clock:
-    """Times steps after the warm-up, from the end of one to the end of the next."""
-
-    def __init__(self, seconds: float) -> None:
-        self.limit = seconds
-        self.ends: list[float] = []
-        self.losses: list[float] = []
-        self.supervised: list[int] = []
-
-    def tick(self, loss: float, supervised: int) -> None:
-        self.ends.append(time.perf_counter())
-        self.losses.append(loss)
-        self.supervised.append(supervised)
-
-    @property
-    def slow(self) -> bool:
-        """Steps so long that one of them is warm-up enough."""
-        return len(self.ends) > 1 and self.ends[1] - self.ends[0] > LONG_STEP
-
-    @property
-    def warm(self) -> int:
-        return WARM_UP if len(self.ends) > WARM_UP + 1 and not self.slow else 1
-
-    @property
-    def steady(self) -> float:
-        return self.ends[-1] - self.ends[self.warm - 1]
-
-    @property
-    def over(self) -> bool:
-        return len(self.ends) > (1 if self.slow else WARM_UP + 1) and self.steady >= self.limit
-
-    @property
-    def seconds_per_step(self) -> float:
-        return self.steady / (len(self.ends) - self.warm)
-
-    def result(self, batch: int) -> dict[str, Any]:
-        return {
-            "examples_per_s": round(batch / self.seconds_per_step, 3),
-            "supervised_tokens_per_s": round(sum(self.supervised[self.warm :]) / self.steady, 1),
-            "steady_seconds": round(self.steady, 1),
-            "steps": len(self.ends),
-            "losses": self.losses,
-        }
-
-
-def _model(task: dict[str, Any]) -> Any:
+def build(task: dict[str, Any]) -> Any:
+    """The work's model, the same on every side."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -195,7 +130,13 @@ def _model(task: dict[str, Any]) -> Any:
     return LlamaForCausalLM(LlamaConfig(**task["shape"], pad_token_id=0, use_cache=False))
 
 
-def _padder() -> Any:
+def save(task: dict[str, Any], folder: Path) -> None:
+    """The work's model and a tokenizer, for a peer that begins with a folder."""
+    build(task).save_pretrained(folder)
+    padder().save_pretrained(folder)
+
+
+def padder() -> Any:
     """A tokenizer that only knows how to pad: the rows are tokenized already."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast

@@ -10,6 +10,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tunewright.train import Settings
+from tunewright.train.order import step_examples
+
 START, END = "<|im_start|>", "<|im_end|>"
 Turns = list[tuple[str, str]]
 BATCH = {"banking77_b8": 8, "banking77_b32": 32, "gsm8k_b8": 8, "gsm8k_b8_qlora": 8, "snips_b16": 16, "tools_b4": 4}
@@ -54,7 +57,7 @@ def method_of(work: str) -> str:
 
 
 def prepare(work: str, data: Path, steps: int) -> dict[str, Any]:
-    """Rows as ids with a supervised flag per token, `steps` batches of them in a fixed random order, and the facts."""
+    """`steps` batches of rows as ids with a supervised flag per token, the order of two passes over them, the facts."""
     conversations = _CONVERSATIONS[work.split("_")[0]](data)
     tokenizer = _tokenizer(conversations, SHAPES[shape_of(work)]["vocab_size"])
     random.Random(0).shuffle(conversations)
@@ -71,8 +74,16 @@ def prepare(work: str, data: Path, steps: int) -> dict[str, Any]:
         "method": method_of(work),
         "shape": SHAPES[shape_of(work)],
         "rows": rows,
+        "order": _order(len(rows), batch_of(work)),
         "facts": {"shared_tokens": shared, "mean_tokens": round(mean, 1)},
     }
+
+
+def _order(rows: int, batch: int) -> list[int]:
+    """The rows of every step over two passes, as ours sees them: peers see them so too."""
+    steps = 2 * rows // batch
+    settings = Settings(effective_batch_size=batch, steps=steps)
+    return [index for step in range(steps) for index in step_examples(step, rows, settings)]
 
 
 def _shared(rows: list[list[int]]) -> int:

@@ -52,9 +52,9 @@ def keep(document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def _which(result: dict[str, Any]) -> tuple[str, str]:
-    """What a newer result takes the place of."""
-    return result["work"], words(result["machine"])
+def _which(result: dict[str, Any]) -> tuple[str, str, str]:
+    """What a newer result takes the place of: the same work beside the same peer on the same kind of machine."""
+    return result["work"], str((result.get("peer") or {}).get("name")), words(result["machine"])
 
 
 def write() -> None:

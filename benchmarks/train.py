@@ -1,10 +1,10 @@
-"""Training speed and memory beside TRL's SFTTrainer: same model, rows, order, steps and adapter.
+"""Training speed and memory beside a peer, by default TRL's SFTTrainer: same model, rows, order, steps and adapter.
 
-    python benchmarks/train.py [--work W] [--data DIR] [--switches] [--json]
+    python benchmarks/train.py [--work W] [--data DIR] [--peer trl|llamafactory] [--switches] [--json]
 
 Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
 are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
-checkpointing and with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone); a
+checkpointing, TRL with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone); a
 batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the
 products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over the
 rate of plain `torch.mm` at the model's own shape.
@@ -19,12 +19,13 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from _common import median, report, sample
-from _sides import SIDES, products
+from _sides import SIDES, products, save
 from _switches import SWITCHES, switches_for
 from _works import batch_of, method_of, prepare, shape_of, works
 
@@ -32,8 +33,12 @@ HERE = Path(__file__).resolve()
 ROUNDS = 3
 # A number of steady seconds that no sample reaches: the number of steps decides.
 ALL_STEPS = 1e5
-PEER = "TRL SFTTrainer"
-DTYPES = {"ours": ("float32", "bfloat16"), "trl": ("float32", "bfloat16", "bfloat16-autocast")}
+PEERS = {"trl": "TRL SFTTrainer", "llamafactory": "LLaMA-Factory SFT"}
+DTYPES = {
+    "ours": ("float32", "bfloat16"),
+    "trl": ("float32", "bfloat16", "bfloat16-autocast"),
+    "llamafactory": ("float32", "bfloat16"),
+}
 
 
 def main() -> None:
@@ -43,6 +48,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=15.0, help="steady seconds per sample")
     parser.add_argument("--rounds", type=int, help="samples per side; by default 3, at 135 M one")
+    parser.add_argument("--peer", choices=PEERS, default="trl")
+    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that has the peer")
     parser.add_argument("--switches", action="store_true", help="measure what each of our switches is worth")
     parser.add_argument("--without", choices=SWITCHES, help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=[*SIDES, "products"], help=argparse.SUPPRESS)
@@ -61,40 +68,56 @@ def main() -> None:
     if given.switches:
         results = [one for work in chosen for one in measure_switches(work, data, given.seconds, given.rounds)]
     else:
-        results = [measure(work, data, given.seconds, given.rounds) for work in chosen]
+        peer = (given.peer, given.peer_python)
+        results = [measure(work, data, given.seconds, given.rounds, peer) for work in chosen]
     report("train", results, given.json)
 
 
-def measure(work: str, data: Path, seconds: float, rounds: int | None = None) -> dict[str, Any]:
-    """One work: equality first, then each side's faster type, then speed and memory in turn."""
-    big = shape_of(work) != "25m"
+def measure(
+    work: str,
+    data: Path,
+    seconds: float,
+    rounds: int | None = None,
+    by: tuple[str, str] = ("trl", sys.executable),
+) -> dict[str, Any]:
+    """One work: equality first, then each side's faster type, then speed and memory in turn.
+
+    `by` names the peer and the interpreter that has it.
+    """
+    big, (peer, python) = shape_of(work) != "25m", by
+    sides = ("ours", peer)
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "work.json"
         task = prepare(work, data, steps=12 if big else 40)
         prepared.write_text(json.dumps(task))
+        if peer == "llamafactory":
+            save(task, prepared.with_name("model"))
 
         def run(side: str, dtype: str, steps: int, seconds: float, limit: float = 1200) -> dict[str, Any]:
             arguments = ["--side", side, "--prepared", str(prepared), "--dtype", dtype]
-            return sample(HERE, [*arguments, "--steps", str(steps), "--seconds", str(seconds)], limit=limit)
+            arguments += ["--steps", str(steps), "--seconds", str(seconds)]
+            script = HERE.with_name("_llamafactory.py") if side == "llamafactory" else HERE
+            return sample(script, arguments, limit=limit, python=python if side == peer else sys.executable)
 
-        first = {side: run(side, "float32", 3 if big else 10, ALL_STEPS) for side in SIDES}
-        best = {side: _probe(run, side, first[side], batch_of(work)) for side in SIDES}
+        first = {side: run(side, "float32", 3 if big else 10, ALL_STEPS) for side in sides}
+        best = {side: _probe(run, side, first[side], batch_of(work)) for side in sides}
         # At 135 M three steps are enough: in float32 they have been measured already.
         taken: dict[str, list[dict[str, Any]]] = {
             side: [first[side]] if big and not rounds and best[side][0] == "float32" else [] for side in SIDES
         }
         for _ in range(rounds or (1 if big else ROUNDS)):
-            for side in SIDES:
+            for side in sides:
                 if not (big and taken[side] and not rounds):
                     steps, steady = (3, ALL_STEPS) if big else (10_000, seconds)
                     taken[side].append(run(side, best[side][0], steps, steady))
-    equal = _equality(first["ours"]["losses"], first["trl"]["losses"])
+    equal = _equality(first["ours"]["losses"], first[peer]["losses"])
     return _result(
         work,
         task,
         equal,
-        {"ours": best["ours"], "peer": best["trl"]},
-        {"ours": taken["ours"], "peer": taken["trl"]},
+        {"ours": best["ours"], "peer": best[peer]},
+        {"ours": taken["ours"], "peer": taken[peer]},
+        PEERS[peer],
     )
 
 
@@ -172,7 +195,7 @@ def _result(
     equal: dict[str, Any],
     best: dict[str, Any],
     taken: dict[str, Any],
-    peer: str = PEER,
+    peer: str,
 ) -> dict[str, Any]:
     sides: dict[str, dict[str, Any]] = {}
     for side, samples in taken.items():
