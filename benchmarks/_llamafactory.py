@@ -4,8 +4,8 @@
     python benchmarks/train.py --work gsm8k_b8 --peer llamafactory --peer-python peer/bin/python
 
 Where no torchaudio fits a CPU build of torch, take torchvision away and put an empty `torchaudio.py` in its place: only
-text is trained. It trains as its user would, by `run_exp`, on rows that are tokenized already. At its best here: activation
-checkpointing off, SDPA attention, no evaluation, nothing saved under way, no plots.
+text is trained. It trains as its user would, by `run_exp`, on rows that are tokenized already. At its best here:
+activation checkpointing off, SDPA attention, no evaluation, nothing saved under way, no plots.
 """
 
 from __future__ import annotations
