@@ -9,7 +9,8 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "journey"]
+__all__ = ["Recipe", "journey", "synthesising"]
+_MODULES = {"journey": "tunewright.journey", "synthesising": "tunewright.joins.synthesising"}
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,6 @@ def __getattr__(name: str) -> Any:
 
     if name == "Recipe":
         return importlib.import_module("tunewright.recipe").Recipe
-    if name == "journey":
-        return importlib.import_module("tunewright.journey")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'tunewright' has no attribute {name!r}")

@@ -12,10 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunewright import answering, beyond, folding, hurdles, judging, stages
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
+from tunewright.joins import answering, beyond, folding, hurdles, judging, stages
+from tunewright.joins.telling import Silent, Teller
+from tunewright.joins.workshop import (
+    Project,
+    begin_run,
+    blocks,
+    with_strict,
+)
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder, outcome_of
 from tunewright.recipe import Recipe, read_spec
@@ -23,13 +30,6 @@ from tunewright.records import Artifact, Evaluation, Gate, Message, RunRecord, T
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, read_lines, write_text
-from tunewright.telling import Silent, Teller
-from tunewright.workshop import (
-    Project,
-    begin_run,
-    blocks,
-    with_strict,
-)
 
 
 def open_project(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tunewright import journey
-from tunewright.answering import TUNED
 from tunewright.errors import RecipeError
+from tunewright.joins.answering import TUNED
+from tunewright.joins.stages import stored
+from tunewright.joins.workshop import Project
 from tunewright.records import ArmScore, Record
-from tunewright.stages import stored
 from tunewright.statistics import adjust, bootstrap, permutation
-from tunewright.workshop import Project
 
 # An arm that asks no base says nothing about one.
 _NO_BASE = ("classifier", "external")

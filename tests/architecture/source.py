@@ -24,6 +24,7 @@ ROOMS = (
 UPPER = ("sample", "parity", "engine", "layout", "models", "render")
 LOWER = ("report", "statistics", "text", "store", "recipe")
 DOORS = ("cli",)
+JOINS = "joins"
 
 
 def modules() -> list[Path]:
@@ -32,8 +33,8 @@ def modules() -> list[Path]:
 
 
 def packages() -> list[str]:
-    """The rooms, hallways and doors that exist: folders with a front."""
-    return sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py"))
+    """The rooms, hallways and doors that exist: folders with a front. What joins them has none."""
+    return sorted({p.parent.name for p in PACKAGE.glob("*/__init__.py")} - {JOINS})
 
 
 @cache

@@ -28,7 +28,8 @@ def test_the_contract_names_every_part_of_the_house() -> None:
         for layer in contract["layers"]
         for part in layer.split("|")
     }
-    parts = {p.stem for p in source.PACKAGE.glob("*.py") if p.stem != "__init__"} | set(source.packages())
+    parts = {p.stem for p in source.PACKAGE.glob("*.py") if p.stem != "__init__"}
+    parts |= {*source.packages(), source.JOINS}
     assert parts <= layered, f"in no layer: {sorted(parts - layered)}"
 
 
@@ -76,6 +77,18 @@ def test_others_are_used_through_their_fronts(path: object) -> None:
                 shown = set(importlib.import_module(f"tunewright.{steps[0]}").__all__)
                 taken = {a.name for a in node.names}
                 assert taken <= shown, f"line {node.lineno}: {taken - shown} is not on the front of {steps[0]}"
+
+
+def test_the_joins_have_no_front_and_stand_in_one_place() -> None:
+    """They are used as modules; beside the page they make up, only what runs several journeys lies flat."""
+    assert len(source.tree(source.PACKAGE / source.JOINS / "__init__.py").body) == 1, "only words"
+    joining = {
+        path.stem
+        for path in source.PACKAGE.glob("*.py")
+        for node in source.tree(path).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"tunewright.{source.JOINS}")
+    }
+    assert joining == {"journey", "ranking"}
 
 
 def test_everything_has_an_owner_in_the_house() -> None:

@@ -7,9 +7,9 @@ import pytest
 from tunewright import journey
 from tunewright.errors import DataError
 from tunewright.exchange import inspect_log, read_samples
+from tunewright.joins.workshop import begin_run
 from tunewright.records import ArmScore, Case, Prediction, Suite
 from tunewright.store import write_text
-from tunewright.workshop import begin_run
 
 
 def sample(i, right, said="7", filter="strict-match", **more):

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.command_line import colours
-from tunewright import curve, journey
+from tunewright import journey
 from tunewright.errors import DataError, Interrupted, RecipeError
+from tunewright.joins import curve
 from tunewright.store import read_lines
 
 RECIPE = """

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.command_line import colours
-from tunewright import beyond, folding, journey
+from tunewright import journey
 from tunewright.errors import Interrupted, RunError
+from tunewright.joins import beyond, folding
 from tunewright.store import read_json, read_lines
 
 RECIPE = """

@@ -113,8 +113,8 @@ def test_a_run_of_other_settings_is_not_resumed(folder):
 
 
 def test_a_journey_stopped_after_training_goes_on_with_evaluation_and_export(folder, monkeypatch):
-    from tunewright import stages
     from tunewright.errors import RunError
+    from tunewright.joins import stages
 
     real = stages.evidence_page
 

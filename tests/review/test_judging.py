@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from tunewright import journey, judging
+from tunewright import journey
 from tunewright.errors import DataError, RecipeError
+from tunewright.joins import judging
+from tunewright.joins.workshop import begin_run
 from tunewright.records import Prediction
 from tunewright.review import labelled_pairs, write_sheets
 from tunewright.store import read_json, write_text
-from tunewright.workshop import begin_run
 
 COLOURS = {"red", "green", "blue"}
 
@@ -72,7 +73,7 @@ def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(ju
     scripted.say = lambda prompt: "(a)"
     other = journey.open_project(folder, ["judge.model=other"])
     run = other.folder.run()
-    from tunewright import stages
+    from tunewright.joins import stages
 
     found = judging.judge(other, run, stages.stored(run), "tuned", "base")
     assert found.flips == 32 and found.wins == 0 and set(found.winners.values()) == {None}
@@ -80,7 +81,7 @@ def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(ju
 
 def test_a_local_judge_sends_nothing(judged, scripted):
     folder, run = judged()
-    from tunewright import stages
+    from tunewright.joins import stages
 
     opened = journey.open_project(folder, ["judge={model: seedling, cases: 2}"])
     found = judging.judge(opened, run, stages.stored(run), "tuned", "base")
@@ -101,7 +102,7 @@ def test_privacy_missing_judges_and_arms_are_told(judged, cli, scripted):
 
 def test_labels_come_from_filled_sheets_too(judged, tmp_path):
     folder, run = judged()
-    from tunewright import stages
+    from tunewright.joins import stages
 
     opened, stored = journey.open_project(folder), stages.stored(run)
     sheets = write_sheets(opened.suite, stored["tuned"], stored["base"], tmp_path / "r", reviewers=1, cases=5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.amending import add_source
 from tunewright.errors import RecipeError
+from tunewright.joins.amending import add_source
 
 ENTRY = "{path: made.jsonl, synthetic: true}"
 

@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from tunewright import journey, synthesising
+from tunewright import journey
 from tunewright.data import load, versions
 from tunewright.errors import Interrupted
+from tunewright.joins import synthesising
 
 COUNTS = {"delivery": 55, "refund": 50, "account": 6}
 TEXTS = {

@@ -31,10 +31,10 @@ def curve(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error happened.")] = False,
 ) -> None:
     """Would more rows help? Trains on parts of the data."""
-    from tunewright import curve as curves
     from tunewright import journey
     from tunewright.cli.state import stop
     from tunewright.cli.terminal import Terminal
+    from tunewright.joins import curve as curves
 
     cost = _cost(minutes_per_row, hourly, point_value)
     parts = _parts(fractions)

@@ -45,7 +45,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a blind, shuffled side-by-side sheet per reviewer."""
-    from tunewright import stages
+    from tunewright.joins import stages
     from tunewright.review import write_sheets
 
     opened, terminal = _opened(project, json)
@@ -98,7 +98,7 @@ def judge(
     debug: Debug = False,
 ) -> None:
     """Ask the recipe's judge model, in both orders, after measuring it against people."""
-    from tunewright import judging, stages
+    from tunewright.joins import judging, stages
     from tunewright.project import outcome_of
 
     opened, terminal = _opened(project, json)
@@ -132,7 +132,7 @@ def trials(
     debug: Debug = False,
 ) -> None:
     """What the suite does not ask: forgetting, careless wording, memorised text, refusals."""
-    from tunewright import beyond
+    from tunewright.joins import beyond
 
     opened, terminal = _opened(project, json)
     found = beyond.trials(opened, opened.folder.run(run), cases=cases, safety=safety)

@@ -56,11 +56,12 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
-    from tunewright import answering, journey, stages
+    from tunewright import journey
     from tunewright.cli.terminal import Terminal
     from tunewright.errors import RunError
     from tunewright.evaluate import decide
     from tunewright.exchange import inspect_log
+    from tunewright.joins import answering, stages
     from tunewright.records import RunRecord
     from tunewright.store import read_json, write_json
 

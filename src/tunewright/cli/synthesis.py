@@ -45,9 +45,10 @@ def synthesise(
     debug: Debug = False,
 ) -> None:
     """Ask a teacher model for more rows; they wait for your review, and nothing trains on them before."""
-    from tunewright import journey, synthesising
+    from tunewright import journey
     from tunewright.cli.state import stop
     from tunewright.cli.terminal import Terminal
+    from tunewright.joins import synthesising
 
     terminal = Terminal(as_json=json)
     overrides = _overrides(url, model, key_env, region, prices)
@@ -104,8 +105,9 @@ def _line(text: str, width: int = 100) -> str:
 
 def _opened(path: Path, as_json: bool) -> tuple[Any, Any, Any]:
     """Project, shelf and terminal."""
-    from tunewright import journey, synthesising
+    from tunewright import journey
     from tunewright.cli.terminal import Terminal
+    from tunewright.joins import synthesising
 
     terminal = Terminal(as_json=as_json)
     project = journey.open_project(path, (), tell=terminal)
@@ -211,8 +213,8 @@ def _decide(
     by: str,
     filled: Path | None = None,
 ) -> None:
-    from tunewright import synthesising
     from tunewright.errors import DataError
+    from tunewright.joins import synthesising
 
     project, shelf, terminal = _opened(path, as_json)
     if every:

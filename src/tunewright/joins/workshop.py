@@ -14,22 +14,23 @@ from typing import Any, TypeVar
 import psutil
 import torch
 
-from tunewright import models, tuned
-from tunewright.asked import asked_of
+from tunewright import models
 from tunewright.data import Audit, audit, fix
 from tunewright.data import versions as dataset_versions
 from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
+from tunewright.joins import tuned
+from tunewright.joins.asked import asked_of
+from tunewright.joins.parts import data_of, held_and_rest, rows_of
+from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
-from tunewright.parts import data_of, held_and_rest, rows_of
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Gate, Message, Rendered, RunRecord, Suite, TokenFacts
 from tunewright.render import Renderer
 from tunewright.store import write_json
-from tunewright.telling import Silent, Teller
 from tunewright.train import Ranks
 
 _SAMPLE = 500

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.answering import asked, validation_suite
 from tunewright.data import load
 from tunewright.errors import DataError, Interrupted, RecipeError, RunError
 from tunewright.growth import Cost, growth, said
+from tunewright.joins.answering import asked, validation_suite
+from tunewright.joins.workshop import Project
 from tunewright.measured import Growth, Trial
 from tunewright.plan import resolve
 from tunewright.records import Rendered, Suite
 from tunewright.report import growth_page
 from tunewright.store import append_line, digest, read_lines, write_json, write_text
 from tunewright.train import Settings, fit
-from tunewright.workshop import Project
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 _FEWEST_ROWS = 4

@@ -6,18 +6,19 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunewright import models, outside
-from tunewright.answering import Predictions
+from tunewright import models
 from tunewright.engine import Endpoint, Sampling, TorchEngine
 from tunewright.errors import RecipeError, RunError
+from tunewright.joins import outside
+from tunewright.joins.answering import Predictions
+from tunewright.joins.tuned import identity
+from tunewright.joins.workshop import Project
 from tunewright.measured import Calibration, JudgeReport
 from tunewright.project import RunFolder
 from tunewright.records import Case, Gate, Message
 from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json
-from tunewright.tuned import identity
-from tunewright.workshop import Project
 
 _SAYS = Sampling(max_new_tokens=16)
 # Requests put at once: what is answered is kept after each of them.

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import outside
-from tunewright.amending import add_source
-from tunewright.asked import asked_of
 from tunewright.data import versions
 from tunewright.engine import Endpoint, Sampling
 from tunewright.errors import EndpointError, Interrupted, RecipeError
+from tunewright.joins import outside
+from tunewright.joins.amending import add_source
+from tunewright.joins.asked import asked_of
+from tunewright.joins.workshop import Project
 from tunewright.records import DatasetRecord, Example, Message
 from tunewright.store import digest, write_text
 from tunewright.synthesis import Shelf, Sieve, Synthesis, Wish, candidate, drafts, requests, sheet
-from tunewright.workshop import Project
 
 # The file beside the recipe that holds accepted rows.
 SOURCE = "synthetic.jsonl"

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunewright import folding
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
+from tunewright.joins import folding
+from tunewright.joins.workshop import Project
 from tunewright.measured import Ability, Forgetting, Probe, Refusals, Robustness
 from tunewright.probing import (
     abilities_gate,
@@ -35,7 +36,6 @@ from tunewright.trials import (
     robustness,
     safety_suite,
 )
-from tunewright.workshop import Project
 
 _SAFETY_TOKENS = 48
 _ABILITY_TOKENS = 256

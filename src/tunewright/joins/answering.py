@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tunewright import outside
 from tunewright.engine import Engine
 from tunewright.errors import RecipeError, RenderError
 from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
+from tunewright.joins import outside
+from tunewright.joins.workshop import Project, embedder, message_of
 from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
 from tunewright.records import Example, Message, Prediction, Suite
 from tunewright.store import write_json
-from tunewright.workshop import Project, embedder, message_of
 
 _VALIDATION_CASES = 64
 

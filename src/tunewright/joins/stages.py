@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright import models, tuned
-from tunewright.answering import Predictions, answer, asked, validation_suite
+from tunewright import models
 from tunewright.errors import Interrupted, RunError
 from tunewright.evaluate import decide
 from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
+from tunewright.joins import tuned
+from tunewright.joins.answering import Predictions, answer, asked, validation_suite
+from tunewright.joins.workshop import Project
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
 from tunewright.project import RunFolder
 from tunewright.records import (
@@ -28,7 +30,6 @@ from tunewright.records import (
 from tunewright.report import evidence_of, evidence_page
 from tunewright.store import directory, read_json, read_lines, tree_digest, write_json, write_text
 from tunewright.train import FitResult, Settings, fit
-from tunewright.workshop import Project
 
 _PROBE_TOKENS = 32
 _PROBE_ROWS = 64

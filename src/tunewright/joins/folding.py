@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from tunewright import answering, stages
-from tunewright.answering import Predictions
 from tunewright.errors import Interrupted, RunError
+from tunewright.joins import answering, stages
+from tunewright.joins.answering import Predictions
+from tunewright.joins.telling import Teller
+from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder
 from tunewright.records import Prediction, RunRecord, TrainResult
 from tunewright.store import read_json, write_json, write_text
-from tunewright.telling import Teller
-from tunewright.workshop import Project
 
 # What a view need not load or measure again; the last two where they are loaded already.
 _SHARED = ("ranks", "device", "base", "base_engine", "renderer", "audit", "precision")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tunewright.joins.workshop import Project
 from tunewright.project import outcome_of
 from tunewright.records import ArmScore, Evaluation, Gate, Hurdle, RunRecord
 from tunewright.statistics import detectable
 from tunewright.store import read_json
-from tunewright.workshop import Project
 
 TUNED = ("tuned", "tuned_rag")
 WORDS = {
