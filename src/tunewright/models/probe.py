@@ -5,6 +5,7 @@ On some CPUs bf16 matrix products run several times faster than fp32, on others 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -55,13 +56,14 @@ def _rate(shape: tuple[int, int], dtype: torch.dtype, device: str) -> float:
     left = torch.randn(_TOKENS, in_size, device=device, dtype=dtype)
     right = torch.randn(in_size, out_size, device=device, dtype=dtype)
     left @ right
-    count, began = 0, time.perf_counter()
-    while (spent := time.perf_counter() - began) < _SECONDS:
+    best, began = math.inf, time.perf_counter()
+    while (at := time.perf_counter()) - began < _SECONDS:
         left @ right
         if device != "cpu":
             torch.cuda.synchronize()
-        count += 1
-    return round(2 * _TOKENS * in_size * out_size * count / spent / 1e9, 1)
+        # The quickest, not the mean: the answer is kept, and other work on the machine only ever slows one down.
+        best = min(best, time.perf_counter() - at)
+    return round(2 * _TOKENS * in_size * out_size / best / 1e9, 1)
 
 
 def _machine_key(shape: tuple[int, int], device: str) -> str:
@@ -70,7 +72,9 @@ def _machine_key(shape: tuple[int, int], device: str) -> str:
     if info.is_file():
         processor = next((line for line in info.read_text().splitlines() if line.startswith("model name")), "")
     flags = str(torch.backends.cpu.get_cpu_capability())
-    return digest(processor, flags, str(torch.get_num_threads()), torch.__version__, str(shape), device)
+    return digest(
+        "quickest of many", processor, flags, str(torch.get_num_threads()), torch.__version__, str(shape), device
+    )
 
 
 def _cache_folder() -> Path:
