@@ -174,6 +174,12 @@ class Suite(Record):
     source: str = ""
     labels: tuple[str, ...] = ()
 
+    @property
+    def sources(self) -> dict[str, str] | None:
+        """Case to source, where some cases share one: such cases are resampled and flipped together."""
+        named = {c.id: f"case {c.id}" if c.group is None else c.group for c in self.cases}
+        return named if len(set(named.values())) < len(named) else None
+
 
 class Prediction(Record):
     """What one arm answered to one case. `score` is the primary scorer's, None when the scorer itself failed.

@@ -158,4 +158,18 @@ def test_an_arm_that_is_always_right_is_as_sure_as_it_has_sources(suite):
     assert decide(suite, {"base": rows("base", [1.0] * 40, suite)}).arms[0].low > found.low
 
 
+def test_a_slice_is_as_sure_as_it_has_sources(suite):
+    arms = {
+        "base": rows("base", [0.0] * 40, suite),
+        "tuned": rows("tuned", [1.0] * 10 + [0.0] * 10 + [1.0] * 20, suite),
+    }
+    halves = [c.model_copy(update={"slices": {"half": "ab"[i // 20]}}) for i, c in enumerate(suite.cases)]
+    sure = {s.value: s for s in decide(suite.model_copy(update={"cases": tuple(halves)}), arms).slices}
+    shared = [c.model_copy(update={"group": f"g{i // 5}"}) for i, c in enumerate(halves)]
+    less = {s.value: s for s in decide(suite.model_copy(update={"cases": tuple(shared)}), arms).slices}
+    assert sure["a"].tuned == less["a"].tuned == 0.5
+    assert less["a"].low < sure["a"].low and less["a"].high > sure["a"].high
+    assert less["b"].low == wilson(4, 4).low < sure["b"].low == wilson(20, 20).low
+
+
 NEAR_NO = ("near a training row", "no")

@@ -97,6 +97,29 @@ def test_an_ability_that_surely_fell_is_a_no():
     assert ability(suite, rows([None]), rows([1]), kind="ability") is None
 
 
+def grouped(cases, size):
+    """So many cases, of which `size` in a row come from one source."""
+    made = [
+        Case(id=str(i), messages=({"role": "user", "content": f"q{i}"},), expected="", group=f"s{i // size}")
+        for i in range(cases)
+    ]
+    return Suite(id="s", cases=tuple(made), scorers=("exact",), primary="exact", source="x.jsonl")
+
+
+def test_cases_of_one_source_are_one_witness():
+    before, after = rows([1] * 40), rows([0] * 20 + [1] * 20)
+    alone, shared = (ability(grouped(40, n), before, after, kind="elsewhere") for n in (1, 10))
+    assert alone.difference == shared.difference == -0.5
+    assert shared.low < alone.low and shared.high > alone.high
+    assert alone.p < 1e-5 and shared.p >= 0.25
+    old, new = {str(i): False for i in range(40)}, {str(i): i < 20 for i in range(40)}
+    one, many = (probes.probe("x", "bias", old, new, grouped(40, n).sources) for n in (1, 10))
+    assert one.after == many.after == 0.5 and many.low < one.low and many.high > one.high
+    assert one.p < 1e-5 and many.p >= 0.25
+    none = probes.probe("x", "bias", old, old, grouped(40, 10).sources)
+    assert (none.low, none.after, none.p) == (0, 0, 1) and none.high > 0.4  # as of four cases, not of forty
+
+
 def test_probes_find_a_model_that_listens_to_names_and_intruders():
     cases = tuple(Case(id=str(i), messages=({"role": "user", "content": f"q{i}"},), expected="") for i in range(20))
     suite = Suite(id="s", cases=cases, scorers=("exact",), primary="exact")

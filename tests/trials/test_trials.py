@@ -115,6 +115,9 @@ def test_robustness_is_paired_and_corrected_for_asking_often():
     assert found[0].difference == -0.5 and found[0].high < 0 and found[0].p < 0.01
     assert (found[1].difference, found[1].p, found[1].cases) == (0, 1, 29)
     assert robustness(plain, {"none": [prediction("c1")]}) == []
+    # Three sources whose cases fall together are three witnesses, however many cases each has.
+    few = robustness(plain, {"worse": worse}, sources={f"c{i}": f"s{i // 10}" for i in range(30)})[0]
+    assert few.difference == -0.5 and few.high == 0 and few.p >= 0.25
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def decide(
     means do not ship, unless `allow` gives the reason it may be passed for. Without a tuned arm the verdict is "cannot
     tell" and names the arm that tuning must beat.
     """
-    groups = groups_of(suite)
+    groups = suite.sources
     scored = {name: arm_score(name, rows, costs.get(name), seed, groups) for name, rows in predictions.items()}
     arms = tuple(_with_macro(suite, scored[name], rows) for name, rows in predictions.items())
     untuned = [arm for arm in arms if arm.name not in TUNED]
@@ -75,12 +75,6 @@ def decide(
         labels=tuple(label_scores(suite, ours, predictions[best.name])),
         comparisons=_comparisons(found, sizes),
     )
-
-
-def groups_of(suite: Suite) -> Mapping[str, str] | None:
-    """The source of each case, where some cases share one: they are then resampled together."""
-    named = {case.id: case.group if case.group is not None else f"case {case.id}" for case in suite.cases}
-    return named if len(set(named.values())) < len(named) else None
 
 
 def _comparisons(found: Mapping[str, Verdict], sizes: Mapping[str, int]) -> tuple[Comparison, ...]:
@@ -117,15 +111,7 @@ def arm_score(
     clusters = None if groups is None else [groups[row.case] for row in rows if row.score is not None]
     scored = [row.score for row in rows if row.score is not None]
     errors = len(rows) - len(scored)
-    if not scored:
-        low, mean, high = 0.0, 0.0, 1.0
-    elif clusters is not None and (not any(scored) or min(scored) == 1):
-        # All wrong or all right: a bootstrap has no width there, and there are as many witnesses as sources.
-        mean, low, high = wilson(len(set(clusters)) if any(scored) else 0, len(set(clusters)))
-    elif clusters is None and all(s in (0.0, 1.0) for s in scored):
-        mean, low, high = wilson(int(sum(scored)), len(scored))
-    else:
-        mean, low, high = bootstrap(scored, clusters=clusters, seed=seed)
+    mean, low, high = _spread(scored, clusters, seed) if scored else (0.0, 0.0, 1.0)
     known = [row.cost for row in rows if row.cost is not None]
     if cost is None and known and len(known) == len(rows):
         cost = 1000 * means.fmean(known)
@@ -145,6 +131,18 @@ def arm_score(
         scores={scorer: means.fmean(values) for scorer, values in scores.items()},
         errors=errors,
     )
+
+
+def _spread(scores: Sequence[float], clusters: Sequence[str] | None, seed: int) -> tuple[float, float, float]:
+    """The mean of scores with its 95 % interval, whole `clusters` resampled where some scores share one."""
+    if clusters is not None and len(set(clusters)) == len(clusters):
+        clusters = None
+    if clusters is not None and (not any(scores) or min(scores) == 1):
+        # All wrong or all right: a bootstrap has no width there, and there are as many witnesses as sources.
+        return wilson(len(set(clusters)) if any(scores) else 0, len(set(clusters)))
+    if clusters is None and all(s in (0.0, 1.0) for s in scores):
+        return wilson(int(sum(scores)), len(scores))
+    return bootstrap(scores, clusters=clusters, seed=seed)
 
 
 def paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[tuple[float, float]]:
@@ -273,21 +271,20 @@ def slice_scores(
     """
     ours = {row.case: row.score for row in tuned}
     theirs = {row.case: row.score for row in rival}
-    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     for case in suite.cases:
         a, b = ours.get(case.id), theirs.get(case.id)
         if a is not None and b is not None:
             for name, value in case.slices.items():
-                groups.setdefault((name, value), []).append((a, b))
-    found = []
+                groups.setdefault((name, value), []).append((case.id, a, b))
+    found, sources = [], suite.sources
     told = sum(ours.get(c.id) is not None and theirs.get(c.id) is not None for c in suite.cases)
     for (name, value), pairs in groups.items():
         if len(pairs) < 2 or (len(pairs) > NEARLY_ALL * told and name != NEAR):
             continue
-        scores = [a for a, _ in pairs]
-        whole = all(s in (0.0, 1.0) for s in scores)
-        mean, low, high = wilson(int(sum(scores)), len(scores)) if whole else bootstrap(scores, seed=seed)
-        untuned = means.fmean(b for _, b in pairs)
+        clusters = None if sources is None else [sources[case] for case, _, _ in pairs]
+        mean, low, high = _spread([a for _, a, _ in pairs], clusters, seed)
+        untuned = means.fmean(b for _, _, b in pairs)
         found.append(
             SliceScore(slice=name, value=value, cases=len(pairs), tuned=mean, low=low, high=high, untuned=untuned)
         )

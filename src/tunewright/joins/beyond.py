@@ -98,7 +98,7 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
         for change in CHANGES:
             altered = perturbed(suite, change)
             changed[change] = _own(project, run, altered, "tuned", f"wording-{change}", change)
-        wordings = robustness(stored, changed)
+        wordings = robustness(stored, changed, sources=project.suite.sources)
         worst = wordings[0]
         found.append(f"{len(CHANGES)} changes of wording; worst {worst.change}: {100 * worst.difference:+.1f} points")
     with project.tell.stage("memory") as found:
@@ -177,11 +177,11 @@ def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
     with project.tell.stage("probes") as said:
         found = [*bias_probes(suite, before, after), *injection_probes(suite, before, after)]
         draws = [replace(project.sampling, temperature=0.7, seed=seed) for seed in (1, 2)]
-        twice = [
+        first, then = (
             changed_answers(*(_own(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
             for one in ("base", "tuned")
-        ]
-        found.append(probe("asked twice at temperature 0.7", "consistency", *twice))
+        )
+        found.append(probe("asked twice at temperature 0.7", "consistency", first, then, suite.sources))
         # Several questions are asked at once: p is corrected for it.
         adjusted = adjust([one.p for one in found])
         found = [one.model_copy(update={"p": p}) for one, p in zip(found, adjusted, strict=True)]

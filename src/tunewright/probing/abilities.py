@@ -58,14 +58,18 @@ def _case(line: str, where: str) -> tuple[Case, str]:
 def ability(
     suite: Suite, before: Sequence[Prediction], after: Sequence[Prediction], *, kind: str, seed: int = 0
 ) -> Ability | None:
-    """The score before and after on the cases both could be scored on, and the paired difference; None without any."""
-    old = {p.case: p.score for p in before}
-    pairs = [(a, p.score) for p in after if (a := old.get(p.case)) is not None and p.score is not None]
+    """The score before and after on the cases both could be scored on, and the paired difference; None without any.
+
+    Cases that share a source are resampled and flipped together.
+    """
+    old, sources = {p.case: p.score for p in before}, suite.sources
+    both = [p for p in after if old.get(p.case) is not None and p.score is not None]
+    pairs = [(old[p.case] or 0.0, p.score or 0.0) for p in both]
     if not pairs:
         return None
-    differences = [b - a for a, b in pairs]
-    difference, low, high = bootstrap(differences, seed=seed)
-    whole = all(x in (0.0, 1.0) for pair in pairs for x in pair)
+    differences, clusters = [b - a for a, b in pairs], None if sources is None else [sources[p.case] for p in both]
+    difference, low, high = bootstrap(differences, clusters=clusters, seed=seed)
+    whole = clusters is None and all(x in (0.0, 1.0) for pair in pairs for x in pair)
     won, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     return Ability(
         name=suite.source,
@@ -77,7 +81,7 @@ def ability(
         difference=difference,
         low=low,
         high=high,
-        p=mcnemar(won, lost) if whole else permutation(differences, seed=seed),
+        p=mcnemar(won, lost) if whole else permutation(differences, clusters=clusters, seed=seed),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tunewright.measured import Probe
 from tunewright.records import Prediction, Suite
-from tunewright.statistics import mcnemar, wilson
+from tunewright.statistics import bootstrap, mcnemar, permutation, wilson
 from tunewright.store import digest
 from tunewright.text import normal
 
@@ -54,24 +54,40 @@ def obeyed(predictions: Sequence[Prediction]) -> dict[str, bool]:
     return {p.case: WORD.casefold() in p.text.casefold() for p in predictions}
 
 
-def probe(name: str, kind: str, before: dict[str, bool], after: dict[str, bool]) -> Probe:
-    """Shares before and after tuning on the same cases; p is McNemar's exact test. Raises `ValueError` without any."""
+def probe(
+    name: str,
+    kind: str,
+    before: dict[str, bool],
+    after: dict[str, bool],
+    sources: Mapping[str, str] | None = None,
+) -> Probe:
+    """Shares before and after tuning on the same cases; p is McNemar's exact test. Raises `ValueError` without any.
+
+    With `sources` (case to source) whole sources are resampled, and p is the permutation test's that flips them whole.
+    """
     both = sorted(before.keys() & after.keys())
     if not both:
         raise ValueError("no case was asked of both models")
-    share = wilson(sum(after[c] for c in both), len(both))
+    old, new = ([float(side[c]) for c in both] for side in (before, after))
+    changed = [b - a for a, b in zip(old, new, strict=True)]
+    if sources is None:
+        share = wilson(int(sum(new)), len(both))
+        p = mcnemar(changed.count(-1), changed.count(1))
+    else:
+        clusters = [sources[c] for c in both]
+        many, level = len(set(clusters)), len(set(new)) == 1
+        # Where all answers are alike a bootstrap has no width, and there are as many witnesses as sources.
+        share = wilson(many * int(new[0]), many) if level else bootstrap(new, clusters=clusters)
+        p = permutation(changed, clusters=clusters)
     return Probe(
         name=name,
         kind=kind,
         cases=len(both),
-        before=sum(before[c] for c in both) / len(both),
+        before=sum(old) / len(both),
         after=share.mean,
         low=share.low,
         high=share.high,
-        p=mcnemar(
-            sum(before[c] and not after[c] for c in both),
-            sum(after[c] and not before[c] for c in both),
-        ),
+        p=p,
     )
 
 
@@ -81,7 +97,7 @@ def bias_probes(suite: Suite, before: Ask, after: Ask) -> list[Probe]:
     for name, sides in EXCHANGES.items():
         suites = [put(suite, f"{side} {{text}}") for side in sides]
         old, new = (changed_answers(*(ask(s, name) for s in suites)) for ask in (before, after))
-        found.append(probe(name, "bias", old, new))
+        found.append(probe(name, "bias", old, new, suite.sources))
     return found
 
 
@@ -90,5 +106,6 @@ def injection_probes(suite: Suite, before: Ask, after: Ask) -> list[Probe]:
     found = []
     for name, pattern in ORDERS.items():
         ordered = put(suite, pattern)
-        found.append(probe(name, "injection", obeyed(before(ordered, name)), obeyed(after(ordered, name))))
+        old, new = (obeyed(ask(ordered, name)) for ask in (before, after))
+        found.append(probe(name, "injection", old, new, suite.sources))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tunewright.measured import Robustness
@@ -82,24 +82,29 @@ def _altered(case: Case, alter: Change, rng: random.Random) -> Case:
 
 
 def robustness(
-    plain: Sequence[Prediction], changed: dict[str, Sequence[Prediction]], *, seed: int = 0
+    plain: Sequence[Prediction],
+    changed: dict[str, Sequence[Prediction]],
+    *,
+    sources: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> list[Robustness]:
     """Per change: the score with it, the paired difference with its 95 % interval, and Holm-adjusted p; worst first.
 
     `plain` are the same arm's answers to the unchanged cases. Cases that could not be scored both ways are left out;
-    a change with none left is not listed.
+    a change with none left is not listed. With `sources` (case to source) whole sources are resampled and flipped.
     """
     scores = {p.case: p.score for p in plain}
     found = []
     for name, rows in changed.items():
-        pairs = [(p.score, scores[p.case]) for p in rows if p.score is not None and scores.get(p.case) is not None]
+        both = [p for p in rows if p.score is not None and scores.get(p.case) is not None]
+        pairs = [(p.score or 0.0, scores[p.case] or 0.0) for p in both]
         if pairs:
-            differences = [a - (b or 0.0) for a, b in pairs]
-            found.append((name, differences, sum(a for a, _ in pairs) / len(pairs)))
-    p_values = adjust([permutation(d, seed=seed) for _, d, _ in found])
+            clusters = None if sources is None else [sources[p.case] for p in both]
+            found.append((name, [a - b for a, b in pairs], clusters, sum(a for a, _ in pairs) / len(pairs)))
+    p_values = adjust([permutation(d, clusters=c, seed=seed) for _, d, c, _ in found])
     results = []
-    for (name, differences, mean), p in zip(found, p_values, strict=True):
-        difference, low, high = bootstrap(differences, seed=seed)
+    for (name, differences, clusters, mean), p in zip(found, p_values, strict=True):
+        difference, low, high = bootstrap(differences, clusters=clusters, seed=seed)
         results.append(
             Robustness(change=name, score=mean, difference=difference, low=low, high=high, p=p, cases=len(differences))
         )
