@@ -131,7 +131,8 @@ def check(project: Project) -> Checked:
     with project.tell.stage("data") as found:
         audit = project.audit
         gates = with_strict(project, [*audit.gates, stages.suite_gate(project)])
-        found.append(("!" if blocks(gates) else "") + _data_words(audit))
+        asked = stages.asked_of_held_out(project)
+        found.append(("!" if blocks(gates) else "") + _data_words(audit, asked))
         page = data_page(
             DataEvidence(
                 title=_title(project),
@@ -139,6 +140,7 @@ def check(project: Project) -> Checked:
                 ledger=audit.dataset.ledger,
                 splits=audit.dataset.splits,
                 folds=len(audit.dataset.folds),
+                asked=asked,
                 dataset=audit.dataset.id,
                 findings=audit.findings,
                 gates=gates,
@@ -321,11 +323,12 @@ def _title(project: Project) -> str:
     return (project.recipe.task or project.folder.root.name).rstrip(".")
 
 
-def _data_words(audit: Audit) -> str:
+def _data_words(audit: Audit, asked: int) -> str:
     ledger, splits = audit.dataset.ledger, audit.dataset.splits
     aside = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in ledger.set_aside.items() if n)
     rehearsal = f" + {splits['rehearsal']:,} rehearsal" if splits.get("rehearsal") else ""
-    divided = f"{splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {splits['test']:,} suite"
+    suite = f"{splits['test']:,} held out, {asked:,} asked" if asked < splits["test"] else f"{splits['test']:,} suite"
+    divided = f"{splits['train']:,} train{rehearsal} / {splits['validation']:,} validation / {suite}"
     if audit.dataset.folds:
         held, folds = sum(audit.dataset.folds), len(audit.dataset.folds)
         divided = f"{splits['train']:,} train{rehearsal}; {held:,} of them are the suite too, in {folds} folds"

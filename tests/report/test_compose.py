@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -21,6 +22,7 @@ from tunewright.records import (
     Verdict,
 )
 from tunewright.report import Evidence, evidence_of, evidence_page
+from tunewright.report.compose import _limits
 
 CASES = tuple(
     Case(
@@ -106,6 +108,27 @@ def test_what_was_asked_and_how_it_was_tuned_are_on_the_page() -> None:
     assert "tuned (LoRA r8)" in text
     assert "= 40 rows read" in text
     assert "4 cases are few" in text
+
+
+def test_where_the_cases_come_from_and_how_many_of_them_were_asked() -> None:
+    assert (
+        "One source of training rows. Held-out cases come from the same source" in Page(evidence_page(evidence())).text
+    )
+    few = dataclasses.replace(evidence(), splits={"train": 31, "validation": 4, "test": 9})
+    assert "held out, 4 of them asked 9" in Page(evidence_page(few)).text
+    assert "suite 4" in Page(evidence_page(evidence())).text
+    own = RUN.model_copy(update={"recipe": {"data": {"train": "f.jsonl", "test": ["../../t.jsonl"]}}})
+    both = (*DATASET.sources, DATASET.sources[0].model_copy(update={"path": "../../t.jsonl"}))
+    apart = _limits(SUITE, DATASET.model_copy(update={"sources": both}), "cpu", own)
+    assert [*apart][:2] == [
+        "One source of training rows.",
+        "Held-out cases come from t.jsonl, given apart from the training rows.",
+    ]
+    other = SUITE.model_copy(update={"source": "cases.jsonl"})
+    four = RUN.model_copy(update={"quantisation": {"bits": 4}})
+    said = [*_limits(other, DATASET, "cuda", four)]
+    assert said[1] == "The cases come from cases.jsonl."
+    assert said[2] == "Greedy answers, computed in fp32 on a GPU, on a base in 4 bits; no human judged them."
 
 
 def test_what_was_tried_beyond_the_suite_is_told_with_its_intervals() -> None:

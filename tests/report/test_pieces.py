@@ -79,6 +79,17 @@ def test_dots_lie_where_the_scores_are() -> None:
     assert [float(g) for g in span.groups()] == pytest.approx([ticks[0], ticks[-1]], abs=0.1)
 
 
+def test_low_scores_are_drawn_large_and_the_axis_says_where_it_ends() -> None:
+    low = ArmScore(name="base", score=0.015, low=0.005, high=0.043, cases=200, seconds=0)
+    svg = figures.arms([("base", low)]).split("</svg>")[0]
+    ticks = [float(x) for x in re.findall(r'<line x1="([\d.]+)" y1="2.0"', svg)]
+    dot = float(re.search(r'<circle cx="([\d.]+)"', svg).group(1))
+    assert dot == pytest.approx(ticks[0] + 0.015 / 0.05 * (ticks[-1] - ticks[0]), abs=0.1)
+    assert re.findall(r'"tick" text-anchor="middle">([\d.]+)', svg) == ["0", "1", "2", "3", "4", "5"]
+    high = low.model_copy(update={"high": 0.97})
+    assert (figures.axis_end([low]), figures.axis_end([low, high]), figures.axis_end([])) == (0.05, 1.0, 1.0)
+
+
 def test_nothing_is_drawn_outside_the_figure() -> None:
     arms = [ArmScore(name="base", score=s, low=s, high=s, cases=1, seconds=0) for s in (0.0, 1.0)]
     record = Training(1000, 8, tuple((s, 9.0 / s) for s in range(1, 1001)), ((500, 1.0, 0.4), (1000, 2.0, 1.0)), 500)

@@ -60,6 +60,11 @@ def suite_gate(project: Project) -> Gate:
     return Gate(name="suite_size", ok=cases >= least, message=f"{cases} cases, at least {least} wanted.")
 
 
+def asked_of_held_out(project: Project) -> int:
+    """How many of the rows held out decide: none where the cases come from a file of their own."""
+    return project.cases if project.recipe.suite.source == "test" else 0
+
+
 @dataclass(frozen=True)
 class _Work:
     """What the first process tells those that take each step with it."""
@@ -288,7 +293,7 @@ def tried(run: RunFolder) -> dict[str, Any]:
 
 
 def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
-    facts = [(f"{len(project.suite.cases):,}", "paired cases")]
+    facts = [(f"{len(project.suite.cases):,}", "paired cases" if run.trained.is_file() else "cases")]
     if run.trained.is_file():
         trained = read_json(run.trained)
         seconds, cores = trained["seconds"], project.machine_words

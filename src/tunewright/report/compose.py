@@ -32,8 +32,7 @@ def evidence_of(
 
     `trials` is what was tried beyond the suite, as it is kept in a run; `device` is what the answers were computed on.
     """
-    tuned = "tuned" in predictions
-    resolved = run.resolved
+    tuned, resolved = "tuned" in predictions, run.resolved
     return Evidence(
         title=title,
         base=run.base,
@@ -56,9 +55,10 @@ def evidence_of(
         ledger=dataset.ledger,
         splits=dataset.splits,
         folds=evaluation.folds,
+        asked=len(suite.cases) if suite.source == "test" else 0,
         facts=tuple(facts),
         command="tunewright run tunewright.yaml",
-        limits=tuple(_limits(suite, dataset, device)),
+        limits=tuple(_limits(suite, dataset, device, run)),
         hashes=hashes,
         files=files,
     )
@@ -136,11 +136,18 @@ def _training(events: Iterable[Mapping[str, Any]], batch: int) -> Training:
     )
 
 
-def _limits(suite: Suite, dataset: DatasetRecord, device: str) -> Iterator[str]:
-    sources = len(dataset.sources)
-    yield "One data source." if sources == 1 else f"{sources} data sources."
-    yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
-    yield f"Greedy answers, computed in fp32 on a {'CPU' if device == 'cpu' else 'GPU'}; no human judged them."
+def _limits(suite: Suite, dataset: DatasetRecord, device: str, run: RunRecord) -> Iterator[str]:
+    held = _test_files(run.recipe.get("data", {}).get("test"))
+    sources = sum(source.path not in held for source in dataset.sources)
+    yield "One source of training rows." if sources == 1 else f"{sources} sources of training rows."
+    if suite.source != "test":
+        yield f"The cases come from {suite.source}."
+    elif held:
+        yield f"Held-out cases come from {' and '.join(map(_name, held))}, given apart from the training rows."
+    else:
+        yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
+    form = ", on a base in 4 bits" if run.quantisation else ""
+    yield f"Greedy answers, computed in fp32 on a {'CPU' if device == 'cpu' else 'GPU'}{form}; no human judged them."
     sources_of_cases = {case.group for case in suite.cases if case.group is not None}
     if sources_of_cases and len(sources_of_cases) < len(suite.cases):
         yield f"{len(suite.cases):,} cases come from {len(sources_of_cases):,} groups; intervals are of whole groups."
@@ -148,3 +155,14 @@ def _limits(suite: Suite, dataset: DatasetRecord, device: str) -> Iterator[str]:
         yield "The folds' models share most of their rows, so the interval is somewhat too narrow."
     if len(suite.cases) < 100:
         yield f"{len(suite.cases)} cases are few: small differences stay hidden."
+
+
+def _test_files(given: Any) -> list[str]:
+    """The recipe's held-out files, however they are written there."""
+    items = given if isinstance(given, list) else [given] if given else []
+    return [str(item.get("path")) if isinstance(item, Mapping) else str(item) for item in items]
+
+
+def _name(path: str) -> str:
+    """A file's name, of whichever system's path."""
+    return path.replace("\\", "/").rstrip("/").split("/")[-1]

@@ -77,7 +77,8 @@ class Evidence:
     suite, where it was; `judge` is what a judge model preferred; `prompts` are
     the prompts tried on validation, `recalls` how often passages looked up held the answer.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
-    With `folds` the tuned arm is so many models, each asked only cases it had not seen.
+    With `folds` the tuned arm is so many models, each asked only cases it had not seen. `asked` is how many of the
+    held-out rows the suite asks; None: all.
     """
 
     title: str
@@ -110,6 +111,7 @@ class Evidence:
     ledger: Ledger | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
     folds: int = 0
+    asked: int | None = None
     facts: tuple[tuple[str, str], ...] = ()
     command: str = ""
     limits: tuple[str, ...] = ()
@@ -121,6 +123,7 @@ class Evidence:
 class DataEvidence:
     """Everything on the data page. Findings show the rows in their `evidence["examples"]`.
 
+    `asked`: how many of the rows held out decide; None: all.
     `tokens_per_word`: under the base's tokenizer, of the rows' questions and of plain English.
     """
 
@@ -129,6 +132,7 @@ class DataEvidence:
     ledger: Ledger
     splits: Mapping[str, int]
     folds: int = 0
+    asked: int | None = None
     dataset: str = ""
     findings: tuple[Finding, ...] = ()
     gates: tuple[Gate, ...] = ()

@@ -15,6 +15,8 @@ from tunewright.report.words import percent, points
 WIDE, NARROW = 764, 360
 MOST_POINTS = 240
 _FAR = 25.0
+# Where the axis of scores may end before 1: low ones are drawn on no more of it than they need.
+_ENDS = (0.05, 0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ def _short(words: str, most: int) -> str:
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
+def axis_end(arms: Iterable[ArmScore]) -> float:
+    """Where the axis for these arms ends: 1, or less where no interval comes near that."""
+    highest = max((arm.high for arm in arms), default=1.0)
+    return next((end for end in _ENDS if highest <= 0.9 * end), 1.0)
+
+
 def arms(rows: Sequence[tuple[str, ArmScore]]) -> Markup:
     """Every arm on one axis: a dot for the mean, a bar for the interval, the numbers beside it."""
     said = "; ".join(f"{words} {percent(a.score)}, interval {percent(a.low)} to {percent(a.high)}" for words, a in rows)
@@ -58,12 +66,13 @@ def arms(rows: Sequence[tuple[str, ArmScore]]) -> Markup:
 
 def _arms_wide(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
     left, right, bottom = 208.0, WIDE - 150.0, 34.0 * len(rows) + 6
-    parts = _score_axis(left, right, bottom)
+    end = axis_end(arm for _, arm in rows)
+    parts = _score_axis(left, right, bottom, end, 5)
     for row, (words, arm) in enumerate(rows):
         y = 34.0 * row + 22
         kind = "strong" if arm.name.startswith("tuned") else "lab"
         parts.append(text(left - 16, y + 4.5, _short(words, 30), kind, "end"))
-        parts += _interval(arm, left, right, y)
+        parts += _interval(arm, left, right, y, end)
         parts.append(text(right + 56, y + 4.5, f"{100 * arm.score:.1f}", f"{kind} num", "end"))
         parts.append(text(right + 64, y + 4.5, f"{100 * arm.low:.1f}–{100 * arm.high:.1f}", "ci num"))
     return parts
@@ -71,7 +80,8 @@ def _arms_wide(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
 
 def _arms_narrow(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
     left, right, bottom = 8.0, NARROW - 8.0, 46.0 * len(rows) + 2
-    parts = _score_axis(left, right, bottom, step=25)
+    end = axis_end(arm for _, arm in rows)
+    parts = _score_axis(left, right, bottom, end, 4 if end == 1 else 2)
     for row, (words, arm) in enumerate(rows):
         y = 46.0 * row + 36
         kind = "strong" if arm.name.startswith("tuned") else "lab"
@@ -80,24 +90,25 @@ def _arms_narrow(rows: Sequence[tuple[str, ArmScore]]) -> list[str]:
         interval = f"{100 * arm.low:.1f}–{100 * arm.high:.1f}"
         parts.append(text(NARROW - 74, y - 17, numbers, f"{kind} num halo", "end"))
         parts.append(text(NARROW, y - 17, interval, "ci num halo", "end"))
-        parts += _interval(arm, left, right, y)
+        parts += _interval(arm, left, right, y, end)
     return parts
 
 
-def _score_axis(left: float, right: float, bottom: float, step: int = 20) -> list[str]:
+def _score_axis(left: float, right: float, bottom: float, end: float, steps: int) -> list[str]:
+    """Ticks from 0 to `end`; on a narrow page, where fewer fit, the words of the outer two stay inside."""
     parts = []
-    for tick in range(0, 101, step):
-        x = left + (right - left) * tick / 100
+    for tick in range(steps + 1):
+        x = left + (right - left) * tick / steps
         parts.append(line(x, 2, x, bottom, "grid"))
-        anchor = "middle" if step < 25 else {0: "start", 100: "end"}.get(tick, "middle")
+        anchor = "middle" if steps == 5 else {0: "start", steps: "end"}.get(tick, "middle")
         x = {"start": x - left, "end": x + left}.get(anchor, x)
-        parts.append(text(x, bottom + 18, f"{tick}\u00a0%", "tick", anchor))
+        parts.append(text(x, bottom + 18, f"{100 * end * tick / steps:g}\u00a0%", "tick", anchor))
     return parts
 
 
-def _interval(arm: ArmScore, left: float, right: float, y: float) -> list[str]:
+def _interval(arm: ArmScore, left: float, right: float, y: float, end: float) -> list[str]:
     def x(score: float) -> float:
-        return left + (right - left) * min(max(score, 0.0), 1.0)
+        return left + (right - left) * min(max(score / end, 0.0), 1.0)
 
     kind = "own" if arm.name.startswith("tuned") else "other"
     return [

@@ -59,6 +59,7 @@ def evidence_page(evidence: Evidence) -> str:
         measure=name,
         right=right,
         arms=figures.arms([(words.label(evidence, a.name), a) for a in ordered]) if ordered else "",
+        axis_end=figures.axis_end(ordered),
         errors=[(words.label(evidence, a.name), a.errors) for a in ordered if a.errors],
         gates=[_gate(g) for g in evidence.gates],
         slices=_slices(evidence),
@@ -68,7 +69,7 @@ def evidence_page(evidence: Evidence) -> str:
         shown=[_case(c, evidence) for c in shown],
         counts=_counts(evidence),
         training=figures.training(evidence.training) if evidence.training else "",
-        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds),
+        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds, evidence.asked),
         files=_links(evidence.files),
         hashes={what: value[:12] for what, value in evidence.hashes.items()},
     )
@@ -86,7 +87,7 @@ def data_page(evidence: DataEvidence) -> str:
         e=evidence,
         head=words.data_headline(evidence),
         gates=[_gate(g) for g in evidence.gates],
-        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds),
+        ledger=_ledger(evidence.ledger, evidence.splits, evidence.folds, evidence.asked),
         findings=[
             {
                 "finding": f,
@@ -223,12 +224,16 @@ def _counts(evidence: Evidence) -> dict[str, int]:
     return {what: given.get(what, 0) for what in ("won", "same", "lost")}
 
 
-def _ledger(ledger: Ledger | None, splits: Mapping[str, int], folds: int) -> dict[str, Any] | None:
-    """The bar and its legend. Rows of a test file of its own are part of what was read, as the ledger counts them."""
+def _ledger(ledger: Ledger | None, splits: Mapping[str, int], folds: int, asked: int | None) -> dict[str, Any] | None:
+    """The bar and its legend. Rows of a test file of its own are part of what was read, as the ledger counts them.
+
+    `asked`: how many of the rows held out are cases of the suite; None: all.
+    """
     if ledger is None:
         return None
     tones = {"train": "own", "validation": "own2", "test": "own3"}
-    called = {"test": "suite", "train": f"train, in {folds} folds the suite too" if folds else "train"}
+    held = words.held_out(splits.get("test", 0), asked)
+    called = {"test": held, "train": f"train, in {folds} folds the suite too" if folds else "train"}
     parts = [figures.Part(called.get(n, n), rows, tones.get(n, "own3")) for n, rows in splits.items() if rows]
     rest = ledger.used - sum(p.rows for p in parts)
     if rest > 0:

@@ -278,6 +278,13 @@ def p_value(verdict: Verdict) -> str:
     return f"p{NBSP}<{NBSP}0.0001" if verdict.p < 0.0001 else f"p{NBSP}={NBSP}{verdict.p:.2g}"
 
 
+def held_out(rows: int, asked: int | None) -> str:
+    """What to call the held-out rows, of which the suite asks `asked`; None: all of them."""
+    if asked is None or asked >= rows:
+        return "suite"
+    return f"held out, {asked:,} of them asked" if asked else "held out, not asked"
+
+
 def data_headline(evidence: DataEvidence) -> Headline:
     """The first line of the data page."""
     stopped = refusals(evidence.gates)
