@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,7 @@ from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
 from tunewright.joins import answering, beyond, folding, hurdles, judging, stages
 from tunewright.joins.telling import Silent, Teller
-from tunewright.joins.workshop import (
-    Project,
-    begin_run,
-    blocks,
-    with_strict,
-)
+from tunewright.joins.workshop import Project, begin_run, blocks, with_strict
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder, outcome_of
 from tunewright.recipe import Recipe, read_spec
@@ -45,7 +40,27 @@ def open_project(
     path = Path(path)
     recipe, given = read_spec(Recipe, path, overrides)
     root = (path if path.is_dir() else path.parent).resolve()
-    return Project(ProjectFolder(root), recipe, given, allow or {}, strict, tell or Silent(), should_stop)
+    project = Project(ProjectFolder(root), recipe, given, allow or {}, strict, tell or Silent(), should_stop)
+    return replace(project, overrides=tuple(overrides))
+
+
+def open_run(
+    path: str | Path = ".",
+    name: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    trained: bool = True,
+    **options: Any,
+) -> Project:
+    """The project as one of its runs was started: settings given beside the recipe then (`--set`) hold, and then these.
+
+    The newest run, if none is named; with `trained`, the newest that was. `options` as for `open_project`. Raises
+    `RecipeError`, and `RunError` where there is no such run.
+    """
+    project = open_project(path, overrides, **options)
+    run = project.folder.trained(name) if trained else project.folder.run(name)
+    kept = RunRecord.model_validate(read_json(run.record)).overrides
+    return open_project(path, [*kept, *overrides], **options) if kept else project
 
 
 def open_files(
@@ -147,6 +162,7 @@ def check(project: Project) -> Checked:
                 sources=audit.dataset.sources,
                 tokens_per_word=(audit.fluency.data, audit.fluency.english) if audit.fluency else None,
                 command="tunewright check",
+                overrides=project.overrides,
             )
         )
         report = project.folder.store / "reports" / f"data-{audit.dataset.id}.html"
@@ -309,7 +325,7 @@ class Speaker:
 
 def speaker(folder: str | Path, name: str | None = None) -> Speaker:
     """The tuned model of a run, the newest by default. Raises `RunError` when it was tuned on another base."""
-    project = open_project(folder)
+    project = open_run(folder, name)
     run = project.folder.trained(name)
     record = RunRecord.model_validate(read_json(run.record))
     if record.base_sha256 != project.base.sha256 or record.renderer != project.renderer.fingerprint:

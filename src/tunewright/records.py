@@ -346,12 +346,14 @@ class StepEvent:
 class RunRecord(Record):
     """What a training run was asked for and what it resolved to. Status is derived from the files beside it.
 
-    `quantisation` is the form the base's weights were held in; None: as they are in its files.
+    `overrides` were given beside the recipe's file and are in `recipe` too. `quantisation` is the form the base's
+    weights were held in; None: as they are in its files.
     """
 
     id: str
     created: str
     recipe: dict[str, Any]
+    overrides: tuple[str, ...] = ()
     resolved: dict[str, Any]
     dataset: str
     base: str

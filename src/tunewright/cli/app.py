@@ -45,6 +45,28 @@ def _open(
     return journey.open_project(path, sets or (), **options), options["tell"]
 
 
+def _open_run(
+    path: Path,
+    name: str | None,
+    sets: list[str] | None,
+    allow: list[str] | None,
+    because: str | None,
+    as_json: bool,
+    *,
+    trained: bool = True,
+    strict: bool = False,
+) -> tuple[Any, Any]:
+    """The project as its run was started, settings given beside the recipe then included; and the terminal."""
+    from tunewright import journey
+    from tunewright.cli import words
+
+    options = _options(allow, because, strict, as_json)
+    project = journey.open_run(path, name, sets or (), trained=trained, **options)
+    for line in words.settings_kept(project.overrides, len(sets or ())):
+        options["tell"].say(line, style="dim")
+    return project, options["tell"]
+
+
 def _open_files(
     train: list[Path],
     test: list[Path],
@@ -59,6 +81,21 @@ def _open_files(
 
     options = _options(allow, because, strict, as_json)
     return journey.open_files(train, test, **files, **options), options["tell"]
+
+
+def _start(
+    path: Path,
+    resume: bool,
+    sets: list[str] | None,
+    allow: list[str] | None,
+    because: str | None,
+    strict: bool,
+    as_json: bool,
+) -> tuple[Any, Any]:
+    """The project to start a run of, or to go on with the newest."""
+    if resume:
+        return _open_run(path, None, sets, allow, because, as_json, trained=False, strict=strict)
+    return _open(path, sets, allow, because, strict, as_json)
 
 
 def _belongs(options: dict[str, Any], where: str, remedy: str) -> None:
@@ -195,7 +232,7 @@ def train(
     """Tune; keep the checkpoint best on validation."""
     from tunewright.cli import show
 
-    project, terminal = _open(path, set, allow, because, strict, json)
+    project, terminal = _start(path, resume, set, allow, because, strict, json)
     raise typer.Exit(show.train(project, terminal, resume=resume))
 
 
@@ -212,7 +249,7 @@ def evaluate(
     """All arms on the same cases: verdict and report."""
     from tunewright.cli import show
 
-    opened, terminal = _open(project, set, allow, because, False, json)
+    opened, terminal = _open_run(project, run, set, allow, because, json)
     raise typer.Exit(show.evaluate(opened, terminal, run))
 
 
@@ -229,7 +266,7 @@ def export(
     """Write adapter or merged model, with its proof."""
     from tunewright.cli import show
 
-    opened, terminal = _open(project, None, None, None, False, json)
+    opened, terminal = _open_run(project, run, None, None, None, json)
     raise typer.Exit(show.export(opened, terminal, run, to))
 
 
@@ -247,7 +284,7 @@ def run(
     """The gated journey, from check to export."""
     from tunewright.cli import show
 
-    project, terminal = _open(path, set, allow, because, strict, json)
+    project, terminal = _start(path, resume, set, allow, because, strict, json)
     raise typer.Exit(show.run_all(project, terminal, resume=resume, name=str(path)))
 
 

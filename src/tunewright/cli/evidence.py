@@ -11,16 +11,22 @@ review_app = typer.Typer(help="Let people compare two arms, blind.", no_args_is_
 
 RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
 Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: trials.cases=50. Repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 
 
-def _opened(project: Path, as_json: bool) -> tuple[Any, Any]:
+def _opened(project: Path, run: str | None, as_json: bool, sets: list[str] | None = None) -> tuple[Any, Any]:
+    """The project as its run was started, and the terminal."""
     from tunewright import journey
     from tunewright.cli.terminal import Terminal
+    from tunewright.cli.words import settings_kept
 
     terminal = Terminal(as_json=as_json)
-    return journey.open_project(project, (), tell=terminal), terminal
+    opened = journey.open_run(project, run, sets or (), trained=False, tell=terminal)
+    for line in settings_kept(opened.overrides, len(sets or ())):
+        terminal.say(line, style="dim")
+    return opened, terminal
 
 
 def _arm(predictions: Any, name: str, run: str) -> Any:
@@ -48,7 +54,7 @@ def export(
     from tunewright.joins import stages
     from tunewright.review import write_sheets
 
-    opened, terminal = _opened(project, json)
+    opened, terminal = _opened(project, run, json)
     folder = opened.folder.run(run)
     stored = stages.stored(folder) if folder.predictions.is_file() else {}
     one, other = (_arm(stored, name, folder.id) for name in (first, second))
@@ -101,7 +107,7 @@ def judge(
     from tunewright.joins import judging, stages
     from tunewright.project import outcome_of
 
-    opened, terminal = _opened(project, json)
+    opened, terminal = _opened(project, run, json)
     folder = opened.folder.run(run)
     stored = stages.stored(folder) if folder.predictions.is_file() else {}
     rival = second or ((outcome_of(folder) or {}).get("verdict") or {}).get("against") or "base"
@@ -128,13 +134,14 @@ def trials(
     cases: Annotated[int, typer.Option("--cases", min=1, help="At most this many cases per change.")] = 200,
     safety: Annotated[Path | None, typer.Option("--safety", help="CSV of prompts labelled safe or unsafe.")] = None,
     project: Where = Path(),
+    set: Sets = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """What the suite does not ask: forgetting, careless wording, memorised text, refusals."""
     from tunewright.joins import beyond
 
-    opened, terminal = _opened(project, json)
+    opened, terminal = _opened(project, run, json, set)
     found = beyond.trials(opened, opened.folder.run(run), cases=cases, safety=safety)
     terminal.say()
     general = found.forgetting

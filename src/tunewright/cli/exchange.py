@@ -66,7 +66,7 @@ def inspect(
     from tunewright.store import read_json, write_json
 
     terminal = Terminal(as_json=json)
-    opened = journey.open_project(project, (), tell=terminal)
+    opened = journey.open_run(project, run, trained=False, tell=terminal)
     folder = opened.folder.run(run)
     stored = stages.stored(folder) if folder.predictions.is_file() else {}
     if not stored:

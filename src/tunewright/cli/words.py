@@ -62,6 +62,13 @@ def verdict_lines(
         yield "    the model that is kept was trained on all rows afterwards, and the score is not its own"
 
 
+def settings_kept(overrides: Sequence[str], given_now: int) -> Iterator[str]:
+    """A line on the settings that a run was started with, where some were given beside the recipe; the last are new."""
+    kept = overrides[: len(overrides) - given_now]
+    if kept:
+        yield f"  as the run was started: {' '.join(f'--set {setting}' for setting in kept)}"
+
+
 def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, str]]:
     """Each gate as a marked line with its style."""
     for gate in gates:

@@ -123,7 +123,7 @@ def tune(project: Project, run: RunFolder, resume: bool, *, more: bool = False) 
             should_stop=project.should_stop,
         )
     except Interrupted as stopped:
-        remedy = "Go on exactly where it stopped: tunewright run --resume (or train --resume)"
+        remedy = f"Go on exactly where it stopped: {project.command('run')} --resume (or train --resume)"
         raise Interrupted(stopped.message, where=run.id, remedy=remedy) from None
     with directory(run.weights) as draft:
         fitted.model.save_pretrained(str(draft))
@@ -262,6 +262,8 @@ def write_outcome(
 ) -> None:
     """The outcome and its page, in the run and beside the recipe."""
     record = RunRecord.model_validate(read_json(run.record))
+    # The page is about what was asked now: a gate may have been added since the run began.
+    record = record.model_copy(update={"recipe": project.given, "overrides": project.overrides})
     page = evidence_page(
         evidence_of(
             title=title,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ class Project:
 
     `bare`: there is no recipe file, only data files to be checked; with `count_tokens` off no base is needed for it.
     `fold` (from 1) is held out: its rows are the test split, all others train. 0: nothing is, and all rows train.
+    `overrides`: settings given beside the recipe's file, as `key=value`; `recipe` and `given` have them in them.
     """
 
     folder: ProjectFolder
@@ -56,6 +58,7 @@ class Project:
     bare: bool = False
     count_tokens: bool = True
     fold: int = 0
+    overrides: tuple[str, ...] = ()
     _tuned: TorchEngine | None = field(default=None, init=False, repr=False)
 
     @cached_property
@@ -207,11 +210,19 @@ class Project:
         """Prompt ids of turns as suites hold them."""
         return self.renderer.prompt([message_of(m) for m in messages], tools)
 
+    def command(self, name: str, *more: str) -> str:
+        """What to type for command `name` on this project from where we are; `more` are settings given beside it."""
+        root, here = self.folder.root, Path.cwd()
+        where = "" if root == here else str(root.relative_to(here)) if root.is_relative_to(here) else str(root)
+        sets = (f"--set {shlex.quote(setting)}" for setting in more)
+        return " ".join(["tunewright", name, *([shlex.quote(where)] if where else []), *sets])
+
     def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
         """Tell how far a stage is; this is also a place where it may stop."""
         if self.should_stop():
             raise Interrupted(
-                f"stopped in stage `{name}`; what was done is kept.", remedy="Go on with: tunewright run --resume"
+                f"stopped in stage `{name}`; what was done is kept.",
+                remedy=f"Go on with: {self.command('run')} --resume",
             )
         self.tell.progress(name, done, total, note)
 
@@ -348,6 +359,7 @@ def begin_run(project: Project) -> RunFolder:
         id=folder.id,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         recipe=project.given,
+        overrides=project.overrides,
         resolved=project.resolved,
         dataset=project.audit.dataset.id,
         base=project.base.name,

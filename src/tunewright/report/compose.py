@@ -35,15 +35,12 @@ def evidence_of(
     tuned, resolved = "tuned" in predictions, run.resolved
     return Evidence(
         title=title,
-        base=run.base,
-        date=run.created[:10],
         arms=evaluation.arms,
         primary=suite.primary,
-        run=run.id,
+        **_about(run),
         parameters=parameters,
         labels=_labels(evaluation.arms, resolved),
         verdict=evaluation.verdict if tuned else None,
-        min_gain=float(run.recipe.get("gates", {}).get("min_gain", 0.0)),
         gates=evaluation.gates,
         slices=evaluation.slices,
         classes=evaluation.labels,
@@ -57,11 +54,22 @@ def evidence_of(
         folds=evaluation.folds,
         asked=len(suite.cases) if suite.source == "test" else 0,
         facts=tuple(facts),
-        command="tunewright run tunewright.yaml",
         limits=tuple(_limits(suite, dataset, device, run)),
         hashes=hashes,
         files=files,
     )
+
+
+def _about(run: RunRecord) -> dict[str, Any]:
+    """Which run it is, what was asked of it, and how to have it again."""
+    return {
+        "run": run.id,
+        "base": run.base,
+        "date": run.created[:10],
+        "min_gain": float(run.recipe.get("gates", {}).get("min_gain", 0.0)),
+        "command": "tunewright run tunewright.yaml",
+        "overrides": run.overrides,
+    }
 
 
 def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Evidence:
     suite, where it was; `judge` is what a judge model preferred; `prompts` are
     the prompts tried on validation, `recalls` how often passages looked up held the answer.
     `facts` are up to four (value, what it is) pairs. `files` maps words to paths relative to the page.
+    `command` does it again, with the settings (`overrides`) that were given beside the recipe.
     With `folds` the tuned arm is so many models, each asked only cases it had not seen. `asked` is how many of the
     held-out rows the suite asks; None: all.
     """
@@ -114,6 +115,7 @@ class Evidence:
     asked: int | None = None
     facts: tuple[tuple[str, str], ...] = ()
     command: str = ""
+    overrides: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -139,4 +141,5 @@ class DataEvidence:
     sources: tuple[SourceFile, ...] = ()
     tokens_per_word: tuple[float, float] | None = None
     command: str = ""
+    overrides: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

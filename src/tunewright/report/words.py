@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shlex
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -276,6 +277,11 @@ def asked(min_gain: float) -> str:
 
 def p_value(verdict: Verdict) -> str:
     return f"p{NBSP}<{NBSP}0.0001" if verdict.p < 0.0001 else f"p{NBSP}={NBSP}{verdict.p:.2g}"
+
+
+def command(line: str, overrides: tuple[str, ...]) -> str:
+    """What to type to have it again, settings given beside the recipe included."""
+    return " ".join([line, *(f"--set {shlex.quote(setting)}" for setting in overrides)]) if line else ""
 
 
 def held_out(rows: int, asked: int | None) -> str:
