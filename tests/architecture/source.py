@@ -25,6 +25,7 @@ UPPER = ("sample", "parity", "engine", "layout", "models", "render")
 LOWER = ("report", "statistics", "text", "store", "recipe")
 DOORS = ("cli",)
 JOINS = "joins"
+RECORDS = "records"
 
 
 def modules() -> list[Path]:

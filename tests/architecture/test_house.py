@@ -44,7 +44,6 @@ def test_fronts_are_sorted_complete_and_small(part: str) -> None:
     front = importlib.import_module(f"tunewright.{part}")
     names = front.__all__
     assert names == sorted(names, key=_kind_then_name)
-    assert 1 <= len(names) <= 8, names
     assert all(hasattr(front, n) for n in names)
     imported = {
         alias.asname or alias.name
@@ -53,6 +52,9 @@ def test_fronts_are_sorted_complete_and_small(part: str) -> None:
         for alias in node.names
     }
     assert imported == set(names), "the front imports exactly what it shows"
+    if part == source.RECORDS:  # nouns: they take nothing, and there are as many as there are
+        return
+    assert 1 <= len(names) <= 8, names
     first = (front.__doc__ or "").split("\n")[0]
     assert first.startswith("Takes "), first
     assert "gives " in (front.__doc__ or "")
@@ -92,5 +94,5 @@ def test_the_joins_have_no_front_and_stand_in_one_place() -> None:
 
 
 def test_everything_has_an_owner_in_the_house() -> None:
-    known = {*source.ROOMS, *source.UPPER, *source.LOWER, *source.DOORS, "project"}
+    known = {*source.ROOMS, *source.UPPER, *source.LOWER, *source.DOORS, source.RECORDS, "project"}
     assert set(source.packages()) <= known

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.measured import Calibration
+from tunewright.records import Calibration
 from tunewright.review import Judgement, Pair, calibrate, judge_gate, judge_pairs
 
 LLMBAR = Path(__file__).resolve().parents[3] / "shared/data/llmbar"

@@ -8,9 +8,8 @@ from tests.command_line import colours
 from tunewright.errors import DataError, ScorerError
 from tunewright.evaluate.scorers import score
 from tunewright.joins import beyond
-from tunewright.measured import Ability
 from tunewright.probing import abilities_gate, ability, ability_suite, bias_probes, injection_probes, probes
-from tunewright.records import Case, Prediction, Suite
+from tunewright.records import Ability, Case, Prediction, Suite
 
 
 def ifeval(*asked):

@@ -7,15 +7,17 @@ import json
 import re
 
 from tests.report.pages import Page
-from tunewright.measured import Forgetting, Refusals, Robustness
 from tunewright.records import (
     ArmScore,
     Case,
     DatasetRecord,
     Evaluation,
     Finding,
+    Forgetting,
     Ledger,
     Prediction,
+    Refusals,
+    Robustness,
     RunRecord,
     SourceFile,
     Suite,

@@ -13,8 +13,7 @@ import numpy as np
 
 from tunewright.errors import DataError, RecipeError
 from tunewright.evaluate.scorers import expected_text
-from tunewright.measured import Recall
-from tunewright.records import Case, Example
+from tunewright.records import Case, Example, Recall
 from tunewright.statistics import wilson
 from tunewright.text import normal
 

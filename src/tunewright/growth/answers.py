@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tunewright.growth.power import PowerLaw, fit_power_law, resampled
-from tunewright.measured import Expected, Growth, GrowthPoint, Needed, Worth
+from tunewright.records import Expected, Growth, GrowthPoint, Needed, Worth
 
 # One number more than the curve has: with fewer sizes it goes through every point and nothing checks it.
 LEAST_SIZES = 4

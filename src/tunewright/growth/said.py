@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tunewright.measured import Growth, Needed, Worth
+from tunewright.records import Growth, Needed, Worth
 
 # A gain below a point is no reason to write rows.
 _POINT = 0.01

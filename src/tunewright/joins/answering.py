@@ -11,9 +11,8 @@ from tunewright.errors import RecipeError, RenderError
 from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.joins import outside
 from tunewright.joins.workshop import Project, embedder, message_of
-from tunewright.measured import PromptChoice, PromptScore
 from tunewright.project import RunFolder
-from tunewright.records import Example, Message, Prediction, Suite
+from tunewright.records import Example, Message, Prediction, PromptChoice, PromptScore, Suite
 from tunewright.store import write_json
 
 _VALIDATION_CASES = 64

@@ -12,7 +12,6 @@ from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
 from tunewright.joins import folding
 from tunewright.joins.workshop import Project
-from tunewright.measured import Ability, Forgetting, Probe, Refusals, Robustness
 from tunewright.probing import (
     abilities_gate,
     ability,
@@ -23,7 +22,18 @@ from tunewright.probing import (
     probe,
 )
 from tunewright.project import RunFolder
-from tunewright.records import Finding, Gate, Prediction, Record, Suite
+from tunewright.records import (
+    Ability,
+    Finding,
+    Forgetting,
+    Gate,
+    Prediction,
+    Probe,
+    Record,
+    Refusals,
+    Robustness,
+    Suite,
+)
 from tunewright.statistics import adjust
 from tunewright.store import read_lines, write_json
 from tunewright.trials import (

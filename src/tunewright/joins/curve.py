@@ -19,9 +19,8 @@ from tunewright.errors import DataError, Interrupted, RecipeError, RunError
 from tunewright.growth import Cost, growth, said
 from tunewright.joins.answering import asked, validation_suite
 from tunewright.joins.workshop import Project
-from tunewright.measured import Growth, Trial
 from tunewright.plan import resolve
-from tunewright.records import Rendered, Suite
+from tunewright.records import Growth, Rendered, Suite, Trial
 from tunewright.report import growth_page
 from tunewright.store import append_line, digest, read_lines, write_json, write_text
 from tunewright.train import Settings, fit

@@ -13,9 +13,8 @@ from tunewright.joins import outside
 from tunewright.joins.answering import Predictions
 from tunewright.joins.tuned import identity
 from tunewright.joins.workshop import Project
-from tunewright.measured import Calibration, JudgeReport
 from tunewright.project import RunFolder
-from tunewright.records import Case, Gate, Message
+from tunewright.records import Calibration, Case, Gate, JudgeReport, Message
 from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.errors import DataError
-from tunewright.measured import Ability
-from tunewright.records import Case, Gate, Prediction, Suite
+from tunewright.records import Ability, Case, Gate, Prediction, Suite
 from tunewright.statistics import bootstrap, mcnemar, permutation
 from tunewright.store import digest
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tunewright.measured import Probe
-from tunewright.records import Prediction, Suite
+from tunewright.records import Prediction, Probe, Suite
 from tunewright.statistics import bootstrap, mcnemar, permutation, wilson
 from tunewright.store import digest
 from tunewright.text import normal

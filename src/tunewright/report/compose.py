@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Recall, Refusals, Robustness
-from tunewright.records import ArmScore, Case, DatasetRecord, Evaluation, Finding, Prediction, RunRecord, Suite
+from tunewright.records import (
+    Ability,
+    ArmScore,
+    Case,
+    DatasetRecord,
+    Evaluation,
+    Finding,
+    Forgetting,
+    JudgeReport,
+    Prediction,
+    Probe,
+    PromptChoice,
+    Recall,
+    Refusals,
+    Robustness,
+    RunRecord,
+    Suite,
+)
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
 SHOTS = 8

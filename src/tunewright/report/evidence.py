@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunewright.measured import Ability, Forgetting, JudgeReport, Probe, PromptChoice, Recall, Refusals, Robustness
 from tunewright.records import (
+    Ability,
     ArmScore,
     Comparison,
     Finding,
+    Forgetting,
     Gate,
     Hurdle,
+    JudgeReport,
     LabelScore,
     Ledger,
+    Probe,
+    PromptChoice,
+    Recall,
+    Refusals,
+    Robustness,
     SliceScore,
     SourceFile,
     Verdict,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from tunewright.measured import Growth
+from tunewright.records import Growth
 from tunewright.report import words
 from tunewright.report.figures import NARROW, WIDE, line, path, svg, text
 from tunewright.report.pages import page

@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from tunewright.measured import Calibration
-from tunewright.records import Gate
+from tunewright.records import Calibration, Gate
 from tunewright.statistics import bootstrap, permutation, wilson
 
 Winner = Literal["first", "second"] | None

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.errors import DataError
-from tunewright.measured import Preference
-from tunewright.records import Case, Prediction, Suite
+from tunewright.records import Case, Prediction, Preference, Suite
 from tunewright.statistics import agreement, bootstrap, permutation
 from tunewright.store import read_json, write_json, write_text
 

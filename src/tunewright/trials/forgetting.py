@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from tunewright.engine import Engine
-from tunewright.measured import Forgetting
-from tunewright.records import Gate
+from tunewright.records import Forgetting, Gate
 from tunewright.statistics import bootstrap
 from tunewright.trials.passages import PASSAGES
 

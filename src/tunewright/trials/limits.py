@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunewright.measured import Forgetting, Refusals
-from tunewright.records import Gate
+from tunewright.records import Forgetting, Gate, Refusals
 from tunewright.trials.forgetting import forgetting_gate
 
 

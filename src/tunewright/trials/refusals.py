@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunewright.errors import DataError
-from tunewright.measured import Refusals
-from tunewright.records import Case, Prediction, Suite
+from tunewright.records import Case, Prediction, Refusals, Suite
 from tunewright.statistics import bootstrap, mcnemar, wilson
 from tunewright.store import digest
 

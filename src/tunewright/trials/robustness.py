@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tunewright.measured import Robustness
-from tunewright.records import Case, Prediction, Suite
+from tunewright.records import Case, Prediction, Robustness, Suite
 from tunewright.statistics import adjust, bootstrap, permutation
 
 Change = Callable[[str, random.Random], str]

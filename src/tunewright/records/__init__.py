@@ -1,0 +1,63 @@
+"""The nouns that rooms hand to each other. No behaviour beyond what a reader needs to use them.
+
+Rows in flight are frozen slotted dataclasses (cheap, by the million); what is written to disk or printed as JSON is
+a frozen pydantic model. One family of nouns a file; everybody imports them from here.
+"""
+
+from tunewright.records.datasets import DatasetRecord, Ledger, SourceFile
+from tunewright.records.evaluation import ArmScore, Comparison, Evaluation, Hurdle, LabelScore, SliceScore, Verdict
+from tunewright.records.findings import Finding, Gate, Severity
+from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Trial, Worth
+from tunewright.records.means import PromptChoice, PromptScore, Recall
+from tunewright.records.opinions import Calibration, JudgeReport, Preference
+from tunewright.records.record import Record
+from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts
+from tunewright.records.runs import Artifact, Certificate, RunRecord, TrainResult
+from tunewright.records.suites import Case, Prediction, Suite
+from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
+
+__all__ = [
+    "Ability",
+    "ArmScore",
+    "Artifact",
+    "Calibration",
+    "Case",
+    "Certificate",
+    "Comparison",
+    "DatasetRecord",
+    "Evaluation",
+    "Example",
+    "Expected",
+    "Finding",
+    "Forgetting",
+    "Gate",
+    "Generation",
+    "Growth",
+    "GrowthPoint",
+    "Hurdle",
+    "JudgeReport",
+    "LabelScore",
+    "Ledger",
+    "Message",
+    "Needed",
+    "Prediction",
+    "Preference",
+    "Probe",
+    "PromptChoice",
+    "PromptScore",
+    "Recall",
+    "Record",
+    "Refusals",
+    "Rendered",
+    "Robustness",
+    "RunRecord",
+    "Severity",
+    "SliceScore",
+    "SourceFile",
+    "Suite",
+    "TokenFacts",
+    "TrainResult",
+    "Trial",
+    "Verdict",
+    "Worth",
+]

@@ -1,0 +1,95 @@
+"""A conversation that a model learns from, and the same as token ids: slotted, for there may be millions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `tool_calls` are `{"name": str, "arguments": dict}` mappings, in order."""
+
+    role: str
+    content: str
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The turn as chat templates take it (OpenAI's shape for tool calls)."""
+        turn: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            turn["tool_calls"] = [{"type": "function", "function": dict(call)} for call in self.tool_calls]
+        return turn
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a dataset: a conversation whose final assistant turn is the answer wanted.
+
+    `row` names where it came from (`file:record`, records from 1); `label` is the answer when it is a class label.
+    `rewords` is the question that a synthetic row puts in other words: the two stay in one split. `fold` (from 1) is
+    the one that the row is not trained on in, 0 where there is none.
+    """
+
+    messages: tuple[Message, ...]
+    row: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    source: str = ""
+    license: str | None = None
+    group: str | None = None
+    weight: float = 1.0
+    synthetic: bool = False
+    label: str | None = None
+    rewords: str | None = None
+    fold: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """All turns before the final assistant turn."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> Message:
+        """The final assistant turn."""
+        return self.messages[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """Tokens of one example under a model's template: all, supervised, and supervised ones lost by cutting to length.
+
+    `supervised` counts those lost as well.
+    """
+
+    total: int
+    supervised: int
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One example as the model sees it.
+
+    `ids` are token ids; `weights[i]` is the loss weight of predicting `ids[i]` (0 where nothing is supervised; the
+    first position is always 0). `prompt_length` is the number of tokens before the final assistant turn's first
+    supervised token.
+    """
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+    prompt_length: int
+    row: str = ""
+
+    @property
+    def supervised(self) -> int:
+        return sum(1 for w in self.weights if w > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What an engine produced for one prompt: ids with the stop token where one was met, and wall seconds."""
+
+    output_ids: tuple[int, ...]
+    seconds: float
+    stopped: bool = True
