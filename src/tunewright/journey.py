@@ -191,7 +191,7 @@ def make_the_plan(project: Project) -> Plan:
 
 def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
     """Every untuned arm on the suite: what tuning has to beat."""
-    run = run or begin_run(project)
+    begun, run = run is not None, run or begin_run(project)
     with project.tell.stage("baseline") as found:
         names = [a for a in answering.arm_names(project) if a not in answering.TUNED]
         predictions = folding.answers(project, run, names, "baseline")
@@ -199,6 +199,8 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
         if project.untuned.quantisation:
             found.append("they asked the base in 4 bits: memory does not hold it whole")
+        if begun:
+            found += [g.message for g in evaluation.gates if g.name == "cheaper_means" and g.ok is not False]
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 
@@ -240,6 +242,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
         judged = judging.gates(project, run, predictions, evaluation.verdict.against)
         if judged:
             evaluation = stages.decided(project, predictions, (*more, *judged))
+        evaluation = evaluation.model_copy(update={"hurdle": hurdles.hurdle_of(project, evaluation.arms)})
         tuned = next(a for a in evaluation.arms if a.name == "tuned")
         found.append(f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]")
         return _finish(project, run, evaluation, predictions, project.audit.gates)

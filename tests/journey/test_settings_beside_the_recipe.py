@@ -45,6 +45,7 @@ def test_a_run_is_taken_up_as_it_was_started(cli, project):
     recipe.write_text(recipe.read_text().replace("suite_size: 4", "suite_size: 4, min_gain: 0.5"))
     again = cli("evaluate", "--project", folder, "--json").document
     assert {arm["cases"] for arm in again["arms"]} == {6}
+    assert (again["hurdle"]["arm"], again["hurdle"]["min_gain"]) == ("base", 0.5)  # what it had to beat
     assert "You asked for at least +50" in Page((folder / "report.html").read_text()).text
 
 

@@ -193,7 +193,8 @@ def compare(
         return Verdict(decision="ship", reason=_LOW if level < 0.5 else _GAINED, **base)
     # p speaks of no difference at all, so it has a say only where that is the question.
     if high < min_gain and (p < ALPHA or min_gain > 0):
-        reason = "the gain is smaller than was asked" if difference > 0 else "the tuned model is no better"
+        worse = "the tuned model is worse" if high < 0 else "the tuned model is no better"
+        reason = "the gain is smaller than was asked" if difference > 0 else worse
         return Verdict(decision="do_not_ship", reason=reason, **base)
     needed = cases_needed(difference - min_gain, deviation)
     more = None if needed is None else max(1, needed - len(pairs))

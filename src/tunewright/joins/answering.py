@@ -176,17 +176,23 @@ def _library(project: Project, run: RunFolder) -> Library:
 
 
 def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction]:
-    """The recipe's server, given the prompted arm's messages, as far as the privacy asked for allows."""
+    """The recipe's server, given the prompted arm's messages, as far as the privacy asked for allows.
+
+    Of several prompts it is given the one that went to the suite, unless the recipe wants the plain one: a user who
+    wrote instructions expects them to be asked with.
+    """
     asked = project.recipe.external
     if asked is None:
         raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
-    endpoint = outside.server(**dict(asked), privacy=project.recipe.privacy, where="arms.external")
-    task, count = project.recipe.task, lambda messages, tools: 0
+    way = _chosen(project, run, stage) if project.recipe.prompted and asked.prompt == "chosen" else None
+    given = asked.model_dump(exclude={"prompt"})
+    endpoint = outside.server(**given, privacy=project.recipe.privacy, where="arms.external")
+    task, rows = project.recipe.task, project.train_examples
     return run_arm(
         "external",
         project.suite,
         endpoint,
-        prompts=prompting("prompted", project.suite, train=project.train_examples, task=task, count=count, budget=0),
+        prompts=prompting("prompted", project.suite, train=rows, task=task, count=_none, budget=0, variant=way),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
         template=project.renderer.fingerprint,

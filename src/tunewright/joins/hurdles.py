@@ -23,11 +23,19 @@ WORDS = {
 
 def with_hurdle(project: Project, evaluation: Evaluation) -> Evaluation:
     """The untuned arms' evaluation with what tuning must beat, and the gate on whether it should be tried (A7)."""
-    best = _best(evaluation.arms)
-    if best is None:
+    best, hurdle = _best(evaluation.arms), hurdle_of(project, evaluation.arms)
+    if best is None or hurdle is None:
         return evaluation
-    limits = project.recipe.gates
-    hurdle = Hurdle(
+    gate = means_gate(best, hurdle)
+    return evaluation.model_copy(update={"hurdle": hurdle, "gates": (*evaluation.gates, gate)})
+
+
+def hurdle_of(project: Project, arms: Sequence[ArmScore]) -> Hurdle | None:
+    """What tuning must beat, or had to: the best untuned of `arms`; None without one."""
+    best, limits = _best(arms), project.recipe.gates
+    if best is None:
+        return None
+    return Hurdle(
         arm=best.name,
         score=best.score,
         low=best.low,
@@ -38,8 +46,6 @@ def with_hurdle(project: Project, evaluation: Evaluation) -> Evaluation:
         left=1 - best.score,
         enough=limits.enough,
     )
-    gate = means_gate(best, hurdle)
-    return evaluation.model_copy(update={"hurdle": hurdle, "gates": (*evaluation.gates, gate)})
 
 
 def means_gate(best: ArmScore, hurdle: Hurdle) -> Gate:

@@ -98,8 +98,12 @@ class Project:
 
     @property
     def machine_words(self) -> str:
-        cores = psutil.cpu_count() or 1
-        return "one GPU" if self.device == "cuda" else f"{cores} CPU core{'s' if cores > 1 else ''}"
+        """What computes: where threads or whoever started us leave cores out, only those that are used count."""
+        if self.device == "cuda":
+            return "one GPU"
+        cores, used = psutil.cpu_count() or 1, torch.get_num_threads()
+        words = f"{cores} CPU core{'s' if cores > 1 else ''}"
+        return words if used >= cores else f"{used} of {words}"
 
     def fresh(self) -> models.Base:
         """Another copy of the base that is tuned."""

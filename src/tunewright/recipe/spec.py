@@ -278,6 +278,10 @@ class ServerSpec(Spec):
 class ExternalSpec(ServerSpec):
     """A model behind an OpenAI-compatible server, as a rival."""
 
+    prompt: Literal["chosen", "plain"] = Field(
+        "chosen", description="Of several prompts, the one that went to the suite."
+    )
+
 
 class TeacherSpec(ServerSpec):
     """A model behind an OpenAI-compatible server that drafts rows; nothing trains on them before a person's review."""

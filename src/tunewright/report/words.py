@@ -105,6 +105,7 @@ FINDINGS = {
 SAID_ALREADY = {
     "the gain is beyond chance and beyond what was asked",
     "the tuned model is no better",
+    "the tuned model is worse",
     "the gain is smaller than was asked",
     "the interval holds both answers",
     "a cheaper means does as well",

@@ -1,0 +1,62 @@
+"""What a journey says on its way: what tuning must beat, what computes, and what a server was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from tests.command_line import colours
+from tunewright import journey
+from tunewright.joins import answering, workshop
+from tunewright.joins.telling import Silent
+from tunewright.store import read_json
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: dict[str, list[str]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[list[str]]:
+        found = self.lines[name] = []
+        yield found
+
+
+def test_the_server_is_asked_with_the_prompt_that_was_chosen_unless_the_plain_one_is_wanted(
+    project, scripted, monkeypatch
+):
+    scripted.say = lambda text: "red"
+    ways = answering.prompt_variants
+    monkeypatch.setattr(answering, "prompt_variants", lambda *given, **more: ways(*given, **more)[-1:])
+    server = f"external: {{url: '{scripted.url}', model: big"
+    folder = project(
+        colours(60),
+        'task: "Name a colour"\ngates: {suite_size: 4}\nsuite: {cases: 6}\n'
+        f"arms: [base, {{prompted: {{instructions: [One lower-case word.]}}}}, {{{server}}}}}]\n",
+    )
+    told = Told()
+    opened = journey.open_project(folder, tell=told)
+    run = workshop.begin_run(opened)
+    found = journey.baseline(opened, run)
+    assert len(scripted.asked) == 6
+    assert all("One lower-case word." in str(body["messages"]) for body in scripted.asked)
+    assert any("tuning must beat that" in line for line in told.lines["baseline"])
+    assert read_json(run.outcome)["hurdle"]["arm"] == found.hurdle.arm
+    recipe = folder / "tunewright.yaml"
+    recipe.write_text(recipe.read_text().replace("model: big", "model: big, prompt: plain"))
+    scripted.asked.clear()
+    plain = journey.open_project(folder)
+    journey.baseline(plain, workshop.begin_run(plain))
+    assert len(scripted.asked) == 6
+    assert not any("One lower-case word." in str(body["messages"]) for body in scripted.asked)
+
+
+def test_cores_that_do_not_compute_are_not_claimed(project, monkeypatch):
+    opened = journey.open_project(project())
+    opened.__dict__["device"] = "cpu"
+    monkeypatch.setattr(workshop.psutil, "cpu_count", lambda: 2)
+    for threads, words in ((1, "1 of 2 CPU cores"), (2, "2 CPU cores")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert opened.machine_words == words
