@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from tunewright.evaluate import decide
-from tunewright.evaluate.verdict import compare, groups_of
+from tunewright.evaluate.verdict import compare
 from tunewright.records import Case, Prediction, Suite
 from tunewright.statistics import adjust, mcnemar
 
@@ -77,10 +77,10 @@ def test_several_rivals_are_corrected_for_and_swapping_grouped_arms_swaps_the_si
     suite = Suite(id="s", cases=cases, scorers=("exact",), primary="exact")
     tuned, base, shot = (rows(n, rng.random(60)) for n in ("tuned", "base", "few_shot"))
     found = decide(suite, {"base": base, "few_shot": shot, "tuned": tuned})
-    alone = [compare(tuned, other, "x", groups=groups_of(suite)).p for other in (base, shot)]
+    alone = [compare(tuned, other, "x", groups=suite.sources).p for other in (base, shot)]
     assert sorted(c.p for c in found.comparisons) == pytest.approx(sorted(adjust(alone)))
     assert {c.cases for c in found.comparisons} == {60}
-    one, other = (compare(*arms, "x", groups=groups_of(suite)) for arms in ((tuned, base), (base, tuned)))
+    one, other = (compare(*arms, "x", groups=suite.sources) for arms in ((tuned, base), (base, tuned)))
     assert (one.difference, one.low, one.high, one.p) == (-other.difference, -other.high, -other.low, other.p)
     assert one.detectable == pytest.approx(other.detectable) and one.detectable > 0
 
