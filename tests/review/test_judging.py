@@ -11,7 +11,7 @@ from tunewright.joins import judging
 from tunewright.joins.workshop import begin_run
 from tunewright.records import Prediction
 from tunewright.review import labelled_pairs, write_sheets
-from tunewright.store import read_json, write_text
+from tunewright.store import read_json, read_lines, write_text
 
 COLOURS = {"red", "green", "blue"}
 
@@ -65,6 +65,22 @@ def test_the_command_measures_asks_in_both_orders_and_asks_nothing_twice(judged,
     assert len(scripted.asked) == found["asked"]
     assert "32 wins" in cli("review", "judge", "--project", folder).out
     assert read_json(run.judged)["winners"] == found["winners"]
+
+
+def test_a_judge_that_dies_midway_goes_on_and_is_asked_only_what_is_missing(judged, scripted, cli):
+    folder, _ = judged(labels="")
+    scripted.statuses = [200] * 10 + [401]
+    broken = cli("review", "judge", "--project", folder)
+    assert broken.code == 1 and "401" in broken.err and "What was answered is kept" in broken.err
+    replies = read_lines(journey.open_project(folder).folder.store / "judge.jsonl")
+    kept = {row["key"] for row in replies}
+    assert 10 <= len(kept) < 32, "less than a batch, and all that was answered"
+    assert len(kept) == len(scripted.asked) - 1
+    sent = len(scripted.asked)
+    found = cli("review", "judge", "--project", folder, "--json").document
+    assert found["asked"] == 64 and found["reused"] == len(kept)
+    assert len(scripted.asked) - sent == 64 - len(kept)
+    assert found["cost"] == pytest.approx((64 - len(kept)) * 102 / 1e6)
 
 
 def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(judged, scripted, cli):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tunewright import models
@@ -20,8 +20,6 @@ from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled
 from tunewright.store import append_line, digest, read_lines, write_json
 
 _SAYS = Sampling(max_new_tokens=16)
-# Requests put at once: what is answered is kept after each of them.
-_CHUNK = 32
 
 
 def gates(project: Project, run: RunFolder, predictions: Predictions, against: str) -> tuple[Gate, ...]:
@@ -103,31 +101,34 @@ class _Asked:
         self.cost: float | None = 0.0 if spec.prices or spec.url is None else None
         self._project = project
         self._path: Path = project.folder.store / "judge.jsonl"
-        self._who, self._say = _local(project, spec.model) if spec.url is None else _remote(project, self._paid)
+        self._who, self._say = _local(project, spec.model) if spec.url is None else _remote(project)
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
         known = {row["key"]: row["text"] for row in read_lines(self._path)} if self._path.is_file() else {}
         keys = [digest(self._who, _SAYS.key(), prompt) for prompt in prompts]
-        missing = list({key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}.items())
+        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
         self.asked += len(prompts)
         self.reused += len(prompts) - len(missing)
-        for at in range(0, len(missing), _CHUNK):
-            chunk = missing[at : at + _CHUNK]
-            for (key, _), text in zip(chunk, self._say([prompt for _, prompt in chunk]), strict=True):
-                append_line(self._path, {"key": key, "text": text})
-                known[key] = text
-            self._project.progress("judge", at + len(chunk), len(missing), "both orders")
+
+        def keep(key: str, text: str, cost: float | None) -> None:
+            append_line(self._path, {"key": key, "text": text})
+            known[key] = text
+            if self.cost is not None and cost is not None:
+                self.cost += cost
+
+        outside.in_batches(
+            list(missing),
+            lambda batch: self._say({key: missing[key] for key in batch}, keep),
+            lambda done: self._project.progress("judge", done, len(missing), "both orders"),
+        )
         return [known[key] for key in keys]
 
-    def _paid(self, cost: float | None) -> None:
-        if self.cost is not None and cost is not None:
-            self.cost += cost
+
+# Sees to prompts by key, and hands key, text and cost of each reply on as it is there.
+Say = Callable[[Mapping[str, str], Callable[[str, str, float | None], None]], None]
 
 
-Say = Callable[[Sequence[str]], list[str]]
-
-
-def _remote(project: Project, paid: Callable[[float | None], None]) -> tuple[str, Say]:
+def _remote(project: Project) -> tuple[str, Say]:
     """A judge behind an OpenAI-compatible server, as far as the recipe's privacy allows."""
     spec = project.recipe.judge
     assert spec is not None and spec.url is not None
@@ -141,11 +142,9 @@ def _remote(project: Project, paid: Callable[[float | None], None]) -> tuple[str
         prices=spec.prices,
     )
 
-    def say(prompts: Sequence[str]) -> list[str]:
-        replies = endpoint.chat([[{"role": "user", "content": prompt}] for prompt in prompts], _SAYS)
-        for reply in replies:
-            paid(endpoint.cost(reply))
-        return [reply.text for reply in replies]
+    def say(prompts: Mapping[str, str], keep: Callable[[str, str, float | None], None]) -> None:
+        turns = {key: [{"role": "user", "content": prompt}] for key, prompt in prompts.items()}
+        outside.ask(endpoint, turns, _SAYS, keep)
 
     return endpoint.identity, say
 
@@ -158,8 +157,9 @@ def _local(project: Project, model: str) -> tuple[str, Say]:
     who = identity(base, None)
     engine = TorchEngine(base.model, stop_ids=renderer.stop_ids, pad_id=renderer.pad_id, identity=who)
 
-    def say(prompts: Sequence[str]) -> list[str]:
-        outputs = engine.generate([renderer.prompt([Message("user", p)]) for p in prompts], _SAYS)
-        return [renderer.decode(o.output_ids) for o in outputs]
+    def say(prompts: Mapping[str, str], keep: Callable[[str, str, float | None], None]) -> None:
+        outputs = engine.generate([renderer.prompt([Message("user", p)]) for p in prompts.values()], _SAYS)
+        for key, output in zip(prompts, outputs, strict=True):
+            keep(key, renderer.decode(output.output_ids), None)
 
     return f"local:{who}:{renderer.fingerprint}", say

@@ -1,12 +1,21 @@
-"""The door by which rows leave this machine: opened as far as the recipe's privacy allows, and no further."""
+"""The door by which rows leave this machine: opened as far as the recipe's privacy allows, and no further.
+
+What comes back is paid for: every reply is kept the moment it is there, whatever becomes of the others.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-from tunewright.engine import Endpoint
-from tunewright.errors import RecipeError
+from tunewright.engine import Endpoint, Sampling
+from tunewright.errors import EndpointError, RecipeError
+
+# Requests put at once; between batches whoever asks may stop.
+_BATCH = 32
 
 
 def server(
@@ -33,6 +42,37 @@ def server(
     if key_env and not key:
         raise RecipeError(f"the environment has no `{key_env}`.", where=f"{where}.key_env")
     return Endpoint(url, model, key=key, prices=prices)
+
+
+def in_batches(keys: Sequence[str], answer: Callable[[Sequence[str]], None], done: Callable[[int], None]) -> None:
+    """Have `answer` see to all `keys`, a batch at a time; `done` is told how many are, and may raise to stop."""
+    for start in range(0, len(keys), _BATCH):
+        batch = keys[start : start + _BATCH]
+        answer(batch)
+        done(start + len(batch))
+
+
+def ask(
+    endpoint: Endpoint,
+    asked: Mapping[str, Sequence[Mapping[str, Any]]],
+    sampling: Sampling,
+    keep: Callable[[str, str, float | None], None],
+) -> None:
+    """Put conversations, by key, to a server at once; `keep` gets key, text and cost of each reply as it arrives.
+
+    It is called by one thread at a time. Raises `EndpointError`; what had been answered by then is kept.
+    """
+    keys, one_at_a_time = list(asked), threading.Lock()
+
+    def arrived(place: int, reply: Any) -> None:
+        with one_at_a_time:
+            keep(keys[place], reply.text, endpoint.cost(reply))
+
+    try:
+        endpoint.chat([asked[key] for key in keys], sampling, arrived=arrived)
+    except EndpointError as error:
+        remedy = f"{error.remedy} What was answered is kept: the same command goes on."
+        raise EndpointError(error.message, where=error.where, remedy=remedy) from None
 
 
 def may_send(url: str, region: str | None, privacy: str) -> bool:

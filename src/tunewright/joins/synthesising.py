@@ -15,7 +15,7 @@ from typing import Any
 
 from tunewright.data import versions
 from tunewright.engine import Endpoint, Sampling
-from tunewright.errors import EndpointError, Interrupted, RecipeError
+from tunewright.errors import Interrupted, RecipeError
 from tunewright.joins import outside
 from tunewright.joins.amending import add_source
 from tunewright.joins.asked import asked_of
@@ -26,7 +26,6 @@ from tunewright.synthesis import Shelf, Sieve, Synthesis, Wish, candidate, draft
 
 # The file beside the recipe that holds accepted rows.
 SOURCE = "synthetic.jsonl"
-_CHUNK = 32
 _DETAILS = 1_000
 # Tokens a reply may have: a character is rarely a token of its own.
 _LEAST_TOKENS, _MOST_TOKENS, _ROWS_AT_ONCE = 512, 8192, 5
@@ -105,20 +104,12 @@ def _ask(
     replies = kept.replies()
     missing = [key for key in asked if key not in replies]
 
-    for start in range(0, len(missing), _CHUNK):
+    def put(keys: Sequence[str]) -> None:
         if project.should_stop():
             raise Interrupted("stopped; all replies are kept.", remedy="The same command goes on where it stopped.")
-        chunk = missing[start : start + _CHUNK]
+        outside.ask(endpoint, {key: asked[key].messages for key in keys}, sampling, kept.keep)
 
-        def arrived(place: int, reply: Any, chunk: Sequence[str] = chunk) -> None:
-            kept.keep(chunk[place], reply.text, endpoint.cost(reply))
-
-        try:
-            endpoint.chat([asked[key].messages for key in chunk], sampling, arrived=arrived)
-        except EndpointError as error:
-            remedy = f"{error.remedy} What was answered is kept: the same command goes on."
-            raise EndpointError(error.message, where=error.where, remedy=remedy) from None
-        project.tell.progress("synthesise", start + len(chunk), len(missing), "requests")
+    outside.in_batches(missing, put, lambda n: project.tell.progress("synthesise", n, len(missing), "requests"))
     return kept.replies(), set(missing)
 
 

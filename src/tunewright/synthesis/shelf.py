@@ -125,12 +125,11 @@ class Shelf:
         """All replies kept, by key."""
         return {row["key"]: row for row in self._lines("replies")}
 
-    def keep(self, key: str, text: str, cost: float | None) -> dict[str, Any]:
+    def keep(self, key: str, text: str, cost: float | None) -> None:
         """Keep a reply, from whichever thread got it."""
         row = {"key": key, "text": text, "cost": cost, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         with self._lock:
             self._add("replies", row)
-        return row
 
     def batch(self, name: str) -> Synthesis | None:
         """The batch as it was made, or None."""
