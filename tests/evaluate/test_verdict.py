@@ -117,6 +117,15 @@ def test_gates_found_elsewhere_count_and_may_be_passed_on_the_record(suite):
     assert small.verdict.decision == "ship"
 
 
+@pytest.mark.parametrize("name", ["bad_rows", "leak", "license", "strict", "parity", "enough", "of_ones_own"])
+def test_a_gate_that_says_no_is_told_in_words(suite, name):
+    arms = {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+    found = decide(suite, arms, gates=[Gate(name=name, ok=False, message="no")]).verdict
+    assert found.decision == "do_not_ship"
+    assert len(found.reason.split()) > 3 and "_" not in found.reason
+    assert name == "of_ones_own" or "gate" not in found.reason
+
+
 def test_the_worst_slice_is_a_gate(tickets):
     labelled = make_suite(tickets, SuiteSpec(), seed=0)
     tuned = [0.0 if c.expected == "refund" else 1.0 for c in labelled.cases]

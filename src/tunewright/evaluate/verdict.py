@@ -342,5 +342,11 @@ def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
         "judge": "the calibrated judge prefers the untuned answers",
         "worst_slice": "a slice falls short",
         "safety": "it refuses what it should answer, or answers what it should refuse",
-    }.get(failed[-1], f"the gate {failed[-1]} says no")
+        "bad_rows": "too many rows of the data are faulty",
+        "leak": "test questions stand in train",
+        "license": "a licence forbids the use",
+        "strict": "the data has findings of severity error",
+        "parity": "what was exported does not answer as what was trained",
+        "enough": "it scores below what was asked for",
+    }.get(failed[-1], f"the gate “{failed[-1].replace('_', ' ')}” says no")
     return verdict.model_copy(update={"decision": "do_not_ship", "reason": reason, "more_cases": None})
