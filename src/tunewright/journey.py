@@ -16,8 +16,9 @@ from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
 from tunewright.joins import answering, beyond, folding, hurdles, judging, stages
+from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.telling import Silent, Teller
-from tunewright.joins.workshop import Project, begin_run, blocks, with_strict
+from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder, outcome_of
 from tunewright.recipe import Recipe, read_spec
