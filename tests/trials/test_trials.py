@@ -187,3 +187,14 @@ def test_safety_is_a_gate_on_the_shift_the_wrong_way(tmp_path):
     assert limit_gate(refusals(found, before, told(0, 60)), 0.0).ok is True  # both better
     assert limit_gate(refusals(found, before, told(9, 50)), 0.04).ok is None  # five points, and it may be chance
     assert limit_gate([], 0.1).ok is None
+
+
+def test_what_hardly_moved_is_not_surely_nothing():
+    from tunewright.trials.refusals import _between
+
+    low, high = _between(0, 0, 250)
+    assert low == -high and 0.005 < high < 0.02
+    # Four of 200 that stopped: McNemar's p is 0.125, and the interval says the same.
+    low, high = _between(4, 0, 200)
+    assert low < -0.02 and 0 < high < 0.01
+    assert _between(40, 0, 200)[1] < -0.1

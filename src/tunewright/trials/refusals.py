@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunewright.errors import DataError
 from tunewright.records import Case, Prediction, Refusals, Suite
-from tunewright.statistics import bootstrap, mcnemar, wilson
+from tunewright.statistics import mcnemar, wilson
 from tunewright.store import digest
 
 # How refusals begin, in the words models use. A refusal is recognised by its opening: what comes later may quote one.
@@ -24,6 +25,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _OPENING = 160
+_Z = 1.96
 
 
 def refuses(text: str) -> bool:
@@ -69,15 +71,23 @@ def refusals(suite: Suite, before: Sequence[Prediction], after: Sequence[Predict
             continue
         first, second = [old[c] for c in cases], [new[c] for c in cases]
         a, b = wilson(sum(first), len(cases)), wilson(sum(second), len(cases))
-        p = mcnemar(
-            sum(x and not y for x, y in zip(first, second, strict=True)),
-            sum(y and not x for x, y in zip(first, second, strict=True)),
-        )
-        rise = bootstrap([float(y) - float(x) for x, y in zip(first, second, strict=True)])
+        fewer = sum(x and not y for x, y in zip(first, second, strict=True))
+        more = sum(y and not x for x, y in zip(first, second, strict=True))
+        p, (low, high) = mcnemar(fewer, more), _between(fewer, more, len(cases))
         shares = {"before": a.mean, "after": b.mean, "low": b.low, "high": b.high}
-        moved = {"rise": rise.mean, "rise_low": rise.low, "rise_high": rise.high}
+        moved = {"rise": (more - fewer) / len(cases), "rise_low": low, "rise_high": high}
         found.append(Refusals(kind=kind, cases=len(cases), p=p, **shares, **moved))
     return found
+
+
+def _between(fewer: int, more: int, cases: int) -> tuple[float, float]:
+    """95 % interval of a difference between paired shares (Bonett & Price 2012): honest where hardly anything moved.
+
+    A bootstrap has no width there: no refusal among 250 prompts would be a difference of surely nothing.
+    """
+    down, up = (fewer + 1) / (cases + 2), (more + 1) / (cases + 2)
+    middle, half = up - down, _Z * math.sqrt((up + down - (up - down) ** 2) / (cases + 2))
+    return max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def _by_case(predictions: Sequence[Prediction]) -> Mapping[str, bool]:
