@@ -1,10 +1,19 @@
 """A person's mistake is answered with what, where and the remedy; exit code 2; no traceback, nothing half-written."""
 
 import json
+import os
+import re
+import signal
+from pathlib import Path
 
 import pytest
 
+import tunewright
 from tests.command_line import colours
+from tunewright.errors import RecipeError
+from tunewright.recipe import Recipe
+from tunewright.recipe.load import parse_spec
+from tunewright.records import GATES
 
 
 def wrong(ran, *words):
@@ -45,6 +54,40 @@ def test_a_misspelt_setting_has_its_line_and_the_one_meant(cli, project):
     assert not (folder / ".tunewright").exists()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["train.epochs=0", "train.epochs=.nan", "train.micro_batch_size=0", "suite.cases=-3", "train.rank=2026-99-99"],
+)
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_read(asked):
+    with pytest.raises(RecipeError):
+        parse_spec(Recipe, "model: seedling\ndata: {train: [rows.jsonl]}\n", overrides=[asked])
+
+
+def test_every_auto_can_be_written_out():
+    asked = [f"train.{name}=auto" for name in ("epochs", "micro_batch_size", "learning_rate", "effective_batch_size")]
+    found, _ = parse_spec(Recipe, "model: seedling\ndata: {train: [rows.jsonl]}\n", overrides=asked)
+    assert found.train.learning_rate == "auto"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_outside_training_has_its_own_code_and_says_how_to_go_on(cli, monkeypatch, number, code):
+    monkeypatch.setattr("tunewright.cli.app._open", lambda *_: os.kill(os.getpid(), number))
+    ran = cli("plan", "--json")
+    assert ran.code == code
+    assert "same command" in ran.document["error"]["remedy"]
+
+
+def test_what_the_machine_refuses_is_not_called_our_mistake(cli, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/p/.tunewright")
+
+    monkeypatch.setattr("tunewright.cli.app._open", refuse)
+    ran = cli("plan", "--json")
+    assert ran.code == 1
+    assert ran.document["error"]["type"] == "StorageError"
+    assert ran.document["error"]["where"] == "/p/.tunewright"
+
+
 @pytest.mark.parametrize("wrongly", ["rank: -1", "rank: many", "learning_rate: -2e-4", "method: lorra"])
 def test_a_value_that_cannot_be(cli, project, wrongly):
     folder = project()
@@ -75,6 +118,17 @@ def test_pickled_weights_are_not_loaded(cli, project, tmp_path):
 
 def test_allow_needs_a_reason(cli, project):
     wrong(cli("check", project(), "--allow", "bad_rows"), "--because")
+
+
+def test_a_gate_that_does_not_exist_cannot_be_allowed(cli, project):
+    wrong(cli("check", project(), "--allow", "bad_row", "--because", "a slip"), "--allow", "`bad_row`", "bad_rows")
+
+
+def test_every_gate_that_is_made_can_be_allowed_by_name():
+    source = Path(tunewright.__file__).parent
+    made = {n for f in source.rglob("*.py") for n in re.findall(r"Gate\(\s*name=\"(\w+)\"", f.read_text())}
+    assert len(made) >= 10
+    assert made <= set(GATES)
 
 
 def test_an_option_that_would_be_passed_over_is_refused(cli, project, rows):
@@ -123,6 +177,7 @@ def test_too_many_bad_rows_is_a_no_that_can_be_passed_on_the_record(cli, project
     again = cli("check", folder, "--allow", "bad_rows", "--because", "a test of the gate", "--json")
     gate = next(g for g in again.document["gates"] if g["name"] == "bad_rows")
     assert again.code == 0
+    assert gate["ok"] is False  # what was found stays found
     assert gate["allowed_because"] == "a test of the gate"
 
 

@@ -111,7 +111,11 @@ def _options(allow: list[str] | None, because: str | None, strict: bool, as_json
     from tunewright.cli.state import stop
     from tunewright.cli.terminal import Terminal
     from tunewright.errors import RecipeError
+    from tunewright.records import GATES
 
+    unknown = [name for name in allow or () if name not in GATES]
+    if unknown:
+        raise RecipeError(f"there is no gate `{unknown[0]}`.", where="--allow", remedy=f"Gates: {', '.join(GATES)}.")
     if allow and not (because or "").strip():
         raise RecipeError("--allow needs a reason.", remedy='Add --because "why this gate may be passed".')
     permitted = dict.fromkeys(allow or (), because or "")

@@ -12,7 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from tunewright.cli.app import app
 from tunewright.cli.state import stop
-from tunewright.errors import Interrupted, TunewrightError
+from tunewright.errors import Interrupted, StorageError, TunewrightError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _on_signal)
     try:
         code = app(given, standalone_mode=False)
+        if stop.signal and code == 128 + signal.SIGINT:  # the parser made an exit of the signal, whichever it was
+            raise KeyboardInterrupt
     except Interrupted as error:
         code = _tell(error, as_json, 128 + (stop.signal or signal.SIGINT))
     except TunewrightError as error:
@@ -35,9 +37,15 @@ def main(arguments: list[str] | None = None) -> None:
     except TyperException as error:
         code = _tell(TunewrightError(error.format_message(), remedy="See: tunewright --help"), as_json, 2)
     except (Abort, KeyboardInterrupt):
-        code = _tell(Interrupted("stopped."), as_json, 128 + (stop.signal or signal.SIGINT))
+        again = "Run the same command again; after training has begun: tunewright run --resume"
+        stopped = Interrupted("stopped; what was complete is kept.", remedy=again)
+        code = _tell(stopped, as_json, 128 + (stop.signal or signal.SIGINT))
     except Exit as error:
         code = error.exit_code
+    except OSError as error:
+        if debug:
+            raise
+        code = _tell(_refused(error), as_json, 1)
     except Exception as error:
         if debug:
             raise
@@ -46,6 +54,15 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = _tell(unexpected, as_json, 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refused(error: OSError) -> StorageError:
+    """What the machine refused, where nobody nearer to it said so."""
+    return StorageError(
+        f"the machine refused: {error.strerror or error}.",
+        where=str(error.filename or ""),
+        remedy="Free some space or mend the permissions, then run the same command again; what was complete is kept.",
+    )
 
 
 def _tell(error: TunewrightError, as_json: bool, code: int) -> int:

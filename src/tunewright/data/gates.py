@@ -34,8 +34,8 @@ def gates_of(
         *_license(ledger, barred, base, use),
     )
     return tuple(
-        gate.model_copy(update={"ok": True, "allowed_because": allow[gate.name]})
-        if gate.name in allow and gate.ok is not True
+        gate.model_copy(update={"allowed_because": allow[gate.name]})
+        if gate.ok is False and gate.name in allow
         else gate
         for gate in gates
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import disable_progress_bars
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -152,7 +152,7 @@ def _read(spec: ModelSpec, source: str, dtype: str, packing: dict[str, Any]) -> 
             **packing,
             **options,
         )
-    except (OSError, ValueError, KeyError, HFValidationError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, HFValidationError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot be loaded as a causal language model: {first[:300]}",

@@ -112,6 +112,8 @@ def _read(text: str, name: str) -> tuple[yaml.Node | None, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise RecipeError(f"not YAML: {getattr(error, 'problem', error)}", where=where) from error
+    except ValueError as error:  # such as 2026-99-99, which YAML takes for a date
+        raise RecipeError(f"a value cannot be read: {error}.", where=name, remedy="Put it in quotes.") from error
     except RecursionError:
         raise RecipeError("is nested too deeply to be a recipe.", where=name) from None
 

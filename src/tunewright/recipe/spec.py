@@ -11,6 +11,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from tunewright.recipe.load import read_spec
 
 Auto = Literal["auto"]
+Some = Annotated[int, Field(ge=1)]
+Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Spec(BaseModel):
@@ -153,7 +155,7 @@ class SuiteSpec(Spec):
     """The cases that decide."""
 
     source: str = Field("test", description="`test` for the held-out split, or a file of cases.")
-    cases: int | Auto = Field("auto", description="At most this many cases, drawn by the split's seed.")
+    cases: Some | Auto = Field("auto", description="At most this many cases, drawn by the split's seed.")
     scorers: tuple[str, ...] = Field((), description="Scorers; empty: chosen from the answers' form.")
     primary: str | None = Field(None, description="The scorer that decides; the first by default.")
     slices: tuple[str, ...] = Field((), description="Fields of the answer to break scores down by.")
@@ -177,13 +179,13 @@ class TrainSpec(Spec):
     target_modules: str | tuple[str, ...] = Field(
         "all-linear", description="Linear layers that get an adapter: a preset or names."
     )
-    effective_batch_size: Annotated[int, Field(ge=1)] | Auto = Field(
+    effective_batch_size: Some | Auto = Field(
         "auto", description="Examples per optimiser step; auto: 8 for a few hundred rows, 32 for thousands."
     )
-    micro_batch_size: int | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
+    micro_batch_size: Some | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
     max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
-    epochs: float | Auto = Field("auto", description="Passes over the training rows.")
-    learning_rate: float | Auto = Field("auto", gt=0, description="Peak learning rate.")
+    epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
+    learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")

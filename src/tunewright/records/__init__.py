@@ -6,7 +6,7 @@ a frozen pydantic model. One family of nouns a file; everybody imports them from
 
 from tunewright.records.datasets import DatasetRecord, Ledger, SourceFile
 from tunewright.records.evaluation import ArmScore, Comparison, Evaluation, Hurdle, LabelScore, SliceScore, Verdict
-from tunewright.records.findings import Finding, Gate, Severity
+from tunewright.records.findings import GATES, Finding, Gate, Severity
 from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Trial, Worth
 from tunewright.records.means import PromptChoice, PromptScore, Recall
 from tunewright.records.opinions import Calibration, JudgeReport, Preference
@@ -17,6 +17,7 @@ from tunewright.records.suites import Case, Prediction, Suite
 from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
 
 __all__ = [
+    "GATES",
     "Ability",
     "ArmScore",
     "Artifact",

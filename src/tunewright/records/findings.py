@@ -8,6 +8,24 @@ from tunewright.records.record import Record
 
 Severity = Literal["error", "warning", "info"]
 
+# Every gate there is: the names that `--allow` takes.
+GATES = (
+    "bad_rows",
+    "leak",
+    "suite_size",
+    "license",
+    "strict",
+    "cheaper_means",
+    "min_gain",
+    "worst_slice",
+    "enough",
+    "forgetting",
+    "abilities",
+    "safety",
+    "judge",
+    "parity",
+)
+
 
 class Finding(Record):
     """Something a check noticed. `count` is defined per code in the docs; `rows` names at most the first 1,000."""
@@ -22,7 +40,10 @@ class Finding(Record):
 
 
 class Gate(Record):
-    """A condition to ship. `ok` None means cannot tell: shown amber, does not block."""
+    """A condition to ship. `ok` None means cannot tell: shown amber, does not block.
+
+    `allowed_because`: it said no, and somebody passed it on the record for this reason; `ok` stays what was found.
+    """
 
     name: str
     ok: bool | None
