@@ -184,12 +184,13 @@ def _records(whole: Any) -> list[Any] | None:
 
 
 def _table(path: Path, delimiter: str | None) -> Iterator[Raw]:
-    mended = [False]
+    mended, ended = [False], [False]
 
     def lines() -> Iterator[str]:
         for line, repaired in _lines(path):
             mended[0] |= repaired
             yield line.replace("\0", "")
+        ended[0] = True
 
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(lines(), delimiter=delimiter or _delimiter(path))
@@ -212,14 +213,15 @@ def _table(path: Path, delimiter: str | None) -> Iterator[Raw]:
             header = _names(cells)
             continue
         number += 1
+        swallowed = reader.line_num - before
+        # Only an open quote makes the reader ask for lines behind the last one.
+        if ended[0] or (len(cells) != len(header) and swallowed > _SWALLOWED):
+            # Each line was meant as a row: counted as one, the share of faulty rows tells how bad it is.
+            fault = f"a quote opened in record {number} is not closed"
+            yield from (Raw(number + k, fault=fault, repaired=repaired) for k in range(swallowed))
+            number += swallowed - 1
+            continue
         if len(cells) != len(header):
-            swallowed = reader.line_num - before
-            if swallowed > _SWALLOWED:
-                # Each line was meant as a row: counted as one, the share of faulty rows tells how bad it is.
-                fault = f"a quote opened in record {number} is not closed"
-                yield from (Raw(number + k, fault=fault, repaired=repaired) for k in range(swallowed))
-                number += swallowed - 1
-                continue
             extra = [cell for cell in cells[len(header) :] if cell.strip()]
             if len(cells) < len(header) or extra:
                 fault = f"{len(cells)} fields where the header has {len(header)}"
