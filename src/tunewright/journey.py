@@ -60,7 +60,7 @@ def open_run(
     """
     project = open_project(path, overrides, **options)
     run = project.folder.trained(name) if trained else project.folder.run(name)
-    kept = RunRecord.model_validate(read_json(run.record)).overrides
+    kept = read_json(run.record, RunRecord).overrides
     return open_project(path, [*kept, *overrides], **options) if kept else project
 
 
@@ -331,7 +331,7 @@ def speaker(folder: str | Path, name: str | None = None) -> Speaker:
     """The tuned model of a run, the newest by default. Raises `RunError` when it was tuned on another base."""
     project = open_run(folder, name)
     run = project.folder.trained(name)
-    record = RunRecord.model_validate(read_json(run.record))
+    record = read_json(run.record, RunRecord)
     if record.base_sha256 != project.base.sha256 or record.renderer != project.renderer.fingerprint:
         raise RunError("the recipe's base is not the one this run was tuned on.", where=run.id)
     system = project.recipe.data.system

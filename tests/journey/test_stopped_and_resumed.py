@@ -13,7 +13,8 @@ import torch
 
 from tests.command_line import colours
 from tunewright import journey
-from tunewright.errors import StorageError
+from tunewright.errors import RunError, StorageError
+from tunewright.joins.workshop import begin_run
 from tunewright.store import read_lines
 
 RECIPE = """
@@ -133,3 +134,11 @@ def test_a_journey_stopped_after_training_goes_on_with_evaluation_and_export(fol
     assert any(g.name == "parity" for g in outcome.gates)
     with pytest.raises(RunError, match="finished"):
         journey.run(journey.open_project(folder, ["arms=[base,tuned]"]), resume=True)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(folder):
+    project = journey.open_project(folder)
+    run = begin_run(project)
+    with run.alone(), pytest.raises(RunError, match="another process"):
+        journey.train(project, run=run)
+    assert not run.trained.exists()

@@ -71,7 +71,7 @@ def inspect(
     stored = stages.stored(folder) if folder.predictions.is_file() else {}
     if not stored:
         raise RunError("this run has no answers yet.", where=folder.id, remedy="tunewright baseline")
-    record = RunRecord.model_validate(read_json(folder.record))
+    record = read_json(folder.record, RunRecord)
     arms = {arm.name: arm for arm in decide(opened.suite, stored).arms}
     files = []
     for name, predictions in stored.items():

@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.data.progress import Progress, silent
 from tunewright.data.split import NAMES
 from tunewright.data.table import Table
-from tunewright.errors import DataError
+from tunewright.errors import DataError, RunError
 from tunewright.records import DatasetRecord, Example, Message
 from tunewright.store import directory, read_json, read_lines, write_json
 
@@ -98,8 +98,8 @@ def _weighed(line: bytes, factor: float) -> bytes:
 def read_record(path: Path) -> DatasetRecord:
     """The record of the dataset version at `path`. Raises `DataError` when there is none."""
     try:
-        return DatasetRecord.model_validate(read_json(path / "dataset.json"))
-    except (OSError, ValueError) as error:
+        return read_json(path / "dataset.json", DatasetRecord)
+    except (OSError, RunError) as error:
         raise DataError(
             "is not a dataset version.", where=str(path), remedy="Make one with: tunewright check"
         ) from error

@@ -70,7 +70,7 @@ def tune(project: Project, run: RunFolder, resume: bool) -> TrainResult:
     project.forget_untuned()
     whole = project.folds + 1
     left = [k for k in range(1, whole) if not folder(run, k).trained.is_file()]
-    record = RunRecord.model_validate(read_json(run.record))
+    record = read_json(run.record, RunRecord)
     for fold in left:
         view, kept = part(project, fold), folder(run, fold)
         own = record.model_copy(update={"id": f"{run.id}, fold {fold}", "resolved": view.resolved})
@@ -109,7 +109,7 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
 
 
 def _same_data(project: Project, run: RunFolder) -> None:
-    made = RunRecord.model_validate(read_json(run.record)).dataset
+    made = read_json(run.record, RunRecord).dataset
     folded = bool(project.folds) or folder(run, 1).path.is_dir()
     if folded and made != project.audit.dataset.id:
         raise RunError(

@@ -74,7 +74,7 @@ def before_training(project: Project) -> Gate:
     """The gate as the newest baseline of this data, base and suite decided it; cannot tell where none was measured."""
     for run in reversed(project.folder.all_runs()):
         outcome = outcome_of(run)
-        record = RunRecord.model_validate(read_json(run.record))
+        record = read_json(run.record, RunRecord)
         same = (record.dataset, record.base_sha256, record.renderer, record.recipe.get("suite")) == (
             project.audit.dataset.id,
             project.base.sha256,

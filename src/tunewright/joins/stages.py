@@ -99,11 +99,17 @@ def assist(project: Project) -> None:
 def tune(project: Project, run: RunFolder, resume: bool, *, more: bool = False) -> TrainResult:
     """Fit, keep the best checkpoint's weights and the probes that prove any later form of them.
 
-    `more`: another model will be trained after this one, so those who help stay.
+    `more`: another model will be trained after this one, so those who help stay. Raises `RunError` where another
+    process trains this run.
     """
+    with run.alone():
+        return _tune(project, run, resume, more)
+
+
+def _tune(project: Project, run: RunFolder, resume: bool, more: bool) -> TrainResult:
     if resume and run.trained.is_file():
         project.ranks.told(None)
-        return TrainResult.model_validate(read_json(run.trained))
+        return read_json(run.trained, TrainResult)
     project.forget_untuned()
     base = project.fresh()
     settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
@@ -183,7 +189,7 @@ def _result(run: RunFolder, fitted: FitResult) -> TrainResult:
 
 def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     """Write the form `to` and put the trained model's probes to it, loaded afresh from disk."""
-    record = RunRecord.model_validate(read_json(run.record))
+    record = read_json(run.record, RunRecord)
     tuned.same_form(record, project.base)
     renderer = project.renderer
     into = project.folder.artifacts / f"{run.id}-{to}"
@@ -201,7 +207,7 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
             made = tuned.load(run.weights, project.base, project.fresh, project.device, read_back=True)
         write_merged(made, into, facts, project.base.tokenizer, renderer.stop_ids)
         model = models.load(str(into), device=project.device).model
-    judged = Evaluation.model_validate(read_json(run.outcome)) if run.outcome.is_file() else None
+    judged = read_json(run.outcome, Evaluation) if run.outcome.is_file() else None
     card = model_card(record, project.audit.dataset, judged, task=project.recipe.task, licence=project.licence.text)
     write_text(into / "README.md", card)
     check_manifest(into, project.base.sha256, renderer.fingerprint, project.base.quantisation)
@@ -238,7 +244,7 @@ def _onto_whole(project: Project, run: RunFolder, record: RunRecord) -> Any:
 def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: str) -> Certificate:
     """Probes, and the suite's score where the trained model has one to compare with."""
     engine = project.engine(model, tuned.identity(project.base, into))
-    certificate = certify(Fingerprint.model_validate(read_json(run.probes)), engine, project.base_engine)
+    certificate = certify(read_json(run.probes, Fingerprint), engine, project.base_engine)
     # In folds the suite was answered by other models, and this one was trained on its cases.
     if project.folds or not run.outcome.is_file():
         return certificate
@@ -261,7 +267,7 @@ def write_outcome(
     project: Project, run: RunFolder, evaluation: Evaluation, predictions: Predictions, title: str
 ) -> None:
     """The outcome and its page, in the run and beside the recipe."""
-    record = RunRecord.model_validate(read_json(run.record))
+    record = read_json(run.record, RunRecord)
     # The page is about what was asked now: a gate may have been added since the run began.
     record = record.model_copy(update={"recipe": project.given, "overrides": project.overrides})
     page = evidence_page(

@@ -48,7 +48,7 @@ def load(
     """
     if not (weights / "adapter_config.json").is_file():
         return models.load(str(weights), device=device).model
-    same_form(RunRecord.model_validate(read_json(RunFolder(weights.parent).record)), base)
+    same_form(read_json(RunFolder(weights.parent).record, RunRecord), base)
     model = fresh().model
     return models.adapter_onto(models.quantised.read_back(model) if read_back else model, weights)
 

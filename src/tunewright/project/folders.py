@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tunewright.errors import RunError
 from tunewright.store import read_json
@@ -79,6 +83,23 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report.html"
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the run while it trains. Raises `RunError` where another process holds it."""
+        held = FileLock(self.path / "train.lock")
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                "this run is being trained by another process.",
+                where=self.id,
+                remedy="Wait until it has ended or stop it; a run of its own begins without --resume.",
+            ) from None
+        try:
+            yield
+        finally:
+            held.release()
+
     def status(self) -> str:
         """`evaluated`, `trained`, `training`, `baseline` or `new`."""
         if self.outcome.is_file():
@@ -118,11 +139,12 @@ class ProjectFolder:
 
     def new_run(self) -> RunFolder:
         """A fresh run directory. Its name is the time to a fraction of a second, so that names sort by age."""
-        now = time.time()
-        name = time.strftime("%Y%m%d-%H%M%S-", time.localtime(now)) + f"{int(now % 1 * 65536):04x}"
-        path = self.runs / name
-        path.mkdir(parents=True)
-        return RunFolder(path)
+        while True:
+            now = time.time()
+            path = self.runs / (time.strftime("%Y%m%d-%H%M%S-", time.localtime(now)) + f"{int(now % 1 * 65536):04x}")
+            with contextlib.suppress(FileExistsError):  # another process began in the same moment
+                path.mkdir(parents=True)
+                return RunFolder(path)
 
     def all_runs(self) -> list[RunFolder]:
         """Every run with a record, oldest first."""

@@ -10,9 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
-from tunewright.errors import StorageError
+from pydantic import BaseModel, ValidationError
+
+from tunewright.errors import RunError, StorageError
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 @contextlib.contextmanager
@@ -54,9 +58,25 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The value of a JSON file that we wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+@overload
+def read_json(path: Path) -> Any: ...
+@overload
+def read_json(path: Path, kind: type[Record]) -> Record: ...
+def read_json(path: Path, kind: type[BaseModel] | None = None) -> Any:
+    """The value of a JSON file that we wrote, or the record of that `kind`.
+
+    Raises `RunError` where the file is damaged or the record has another form.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value if kind is None else kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        message = f"is not a {kind.__name__} as this release writes it ({what})." if kind else str(error)
+    except ValueError as error:
+        message = f"is damaged: {error}."
+    raise RunError(message, where=str(path), remedy="Bring the file back from a copy, or begin anew.")
 
 
 def append_line(path: Path, value: Any) -> None:

@@ -134,7 +134,7 @@ class Shelf:
     def batch(self, name: str) -> Synthesis | None:
         """The batch as it was made, or None."""
         path = self.path / "batches" / f"{name}.json"
-        return Synthesis.model_validate(read_json(path)) if path.is_file() else None
+        return read_json(path, Synthesis) if path.is_file() else None
 
     def finish(self, made: Synthesis, candidates: Iterable[Candidate]) -> None:
         """Put a batch's candidates on the shelf, each once, and its account beside them."""
