@@ -59,9 +59,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @overload
-def read_json(path: Path) -> Any: ...
+def read_json(path: Path) -> Any:
+    """Whatever value we wrote there."""
+
+
 @overload
-def read_json(path: Path, kind: type[Record]) -> Record: ...
+def read_json(path: Path, kind: type[Record]) -> Record:
+    """The record of that kind that we wrote there."""
+
+
 def read_json(path: Path, kind: type[BaseModel] | None = None) -> Any:
     """The value of a JSON file that we wrote, or the record of that `kind`.
 
