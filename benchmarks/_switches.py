@@ -26,8 +26,6 @@ def _separate_products(_: dict[str, Any]) -> None:
 
         def backward(self, grad: Any, buffer: Any, below: bool = True) -> Any:
             if self.rank:
-                outer = self.matrix[: self.outputs, self.inputs :]
-                torch.mm(grad[:, : self.outputs], outer, out=grad[:, self.outputs :])
                 self._adapters(grad, buffer)
             if not below:
                 return None

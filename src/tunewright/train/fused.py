@@ -24,8 +24,9 @@ from tunewright.train.products import Place, Product, base
 
 # Families whose decoder is: norm, attention with rotary positions, norm, gated MLP with SiLU.
 FAMILIES = ("llama", "mistral", "qwen2")
-# Numbers of rows are multiples of this.
-_GRAIN = 64
+# Numbers of rows are multiples of this. On a CPU, products in bfloat16 of a shape never met before cost their kernel's
+# making first, and no two batches have the same number of tokens; in float32 no kernel is made.
+_GRAINS = {torch.float32: 16, torch.bfloat16: 64}
 
 
 @dataclass(frozen=True)
@@ -213,10 +214,10 @@ class Decoder:
         With `recompute` only the stream before each layer is kept, and the layer computed again in the backward pass.
         """
         unique, place = self.asked(batch)
-        # Spare rows at the end, all zero where it matters: on a CPU, products of a shape never met before cost their
-        # kernel's making first, and no two batches have the same number of tokens.
-        spare = _GRAIN - batch.tokens % _GRAIN
-        rows = torch.from_numpy(np.append(unique, np.full(-len(unique) % _GRAIN, batch.tokens))).to(batch.ids.device)
+        # Spare rows at the end, all zero where it matters.
+        grain = _GRAINS[self.dtype]
+        spare = grain - batch.tokens % grain
+        rows = torch.from_numpy(np.append(unique, np.full(-len(unique) % grain, batch.tokens))).to(batch.ids.device)
         plans = {w: Attention(batch, window=w) for w in {layer.window for layer in self.layers[:-1]}}
         last_plan = Attention(batch, unique, window=self.layers[-1].window)
         rope = self._rope(F.pad(batch.positions, (0, spare)))
@@ -232,7 +233,7 @@ class Decoder:
         normed = x * scale
         states = (normed * self.norm).to(self.dtype)
         # Targets in order of their states; spare ones weigh nothing.
-        spread = torch.from_numpy(np.append(place, np.full(-len(place) % _GRAIN, len(rows) - 1))).to(x.device)
+        spread = torch.from_numpy(np.append(place, np.full(-len(place) % grain, len(rows) - 1))).to(x.device)
         fill = (0, len(spread) - len(place))
         labels, weights = F.pad(batch.labels, fill), F.pad(batch.weights / over, fill)
         loss, grads = loss_and_grad(states[spread], self.head, labels, weights, backward)

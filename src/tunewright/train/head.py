@@ -29,6 +29,6 @@ def loss_and_grad(
         total += float(((normaliser - chosen) * weight).sum())
         if grads is not None:
             shares.scatter_add_(1, label, torch.full_like(chosen, -1.0))
-            torch.mul(shares, weight, out=shares)
-            torch.mm(shares.to(states.dtype), head, out=grads[part])
+            # Weighed after the product, where a row is as narrow as a state and not as wide as the vocabulary.
+            torch.mm(shares.to(states.dtype), head, out=grads[part]).mul_(weight)
     return total, grads
