@@ -24,9 +24,6 @@ from tunewright.train.products import Place, Product, base
 
 # Families whose decoder is: norm, attention with rotary positions, norm, gated MLP with SiLU.
 FAMILIES = ("llama", "mistral", "qwen2")
-# Numbers of rows are multiples of this. On a CPU, products in bfloat16 of a shape never met before cost their kernel's
-# making first, and no two batches have the same number of tokens; in float32 no kernel is made.
-_GRAINS = {torch.float32: 16, torch.bfloat16: 64}
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,15 @@ class _Kept:
     mlp_scale: torch.Tensor
     gate_up: torch.Tensor
     down_in: torch.Tensor
+
+
+def _grain(dtype: torch.dtype) -> int:
+    """Numbers of rows are multiples of this.
+
+    On a CPU a product in bfloat16 of a shape never met before costs its kernel's making first, and no two batches have
+    the same number of tokens; float32 needs no kernel.
+    """
+    return 16 if dtype == torch.float32 else 64
 
 
 class _Places(dict[str, Place]):
@@ -215,7 +221,7 @@ class Decoder:
         """
         unique, place = self.asked(batch)
         # Spare rows at the end, all zero where it matters.
-        grain = _GRAINS[self.dtype]
+        grain = _grain(self.dtype)
         spare = grain - batch.tokens % grain
         rows = torch.from_numpy(np.append(unique, np.full(-len(unique) % grain, batch.tokens))).to(batch.ids.device)
         plans = {w: Attention(batch, window=w) for w in {layer.window for layer in self.layers[:-1]}}
