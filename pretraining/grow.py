@@ -20,11 +20,10 @@ from . import corpus as corpora
 from . import tokenizer as pieces
 from .measure import bits_per_byte
 from .mixture import Mixture, prepare
-from .network import Seedling, Shape, parameters
+from .network import Seedling, Shape, parameters, read
 from .optimizer import Optimizers
 from .package import write
 from .stages import MICRO_TOKENS, PARTS, STAGES, TOTAL, rate, stage_at
-from .widen import widen
 
 SEED = 0
 AVERAGE = (
@@ -161,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, default=Path("../shared/corpus"))
     parser.add_argument("--work", type=Path, default=Path("build/seedling"))
-    parser.add_argument("--first", type=Path, help="a narrower model of this depth and tokenizer to begin with")
+    parser.add_argument("--first", type=Path, help="the model to go on from: its shape and weights")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--own", type=int, default=16000, help="conversations of our own tasks, of each kind")
     parser.add_argument("--every", type=int, default=150, help="steps between checkpoints")
@@ -169,14 +168,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    shape = Shape()
+    shape = Shape.of(options.first) if options.first else Shape()
     tokenizer = pieces.load(prepared_tokenizer(options.corpus, options.work, shape.vocabulary))
     pools, held = prepare(options.corpus, tokenizer, options.work, options.own)
     run = Run(shape, Mixture(pools, shape.vocabulary, SEED), getattr(torch, options.dtype))
     if (options.work / "checkpoint.pt").exists():
         run.load(options.work / "checkpoint.pt")
     elif options.first:
-        widen(run.model, options.first)
+        read(run.model, options.first)
         run.take_average(0.0)
     grow(run, held, options.work, options.every)
 

@@ -7,11 +7,13 @@ and the loss taken inside the compiled graph.
 
 from __future__ import annotations
 
-import math
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
@@ -27,6 +29,15 @@ class Shape:
     positions: int = 2048
     rope_theta: float = 10000.0
     epsilon: float = 1e-6
+
+    @classmethod
+    def of(cls, folder: Path) -> Shape:
+        """The shape of the model in `folder`."""
+        c = json.loads((folder / "config.json").read_text())
+        theta = c.get("rope_parameters", c)["rope_theta"]
+        sizes = (c["vocab_size"], c["hidden_size"], c["intermediate_size"], c["num_hidden_layers"])
+        heads = (c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"])
+        return cls(*sizes, *heads, c["max_position_embeddings"], theta, c["rms_norm_eps"])
 
 
 def rotary(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -157,9 +168,10 @@ class Seedling(nn.Module):
         return (nats * weights.flatten()).sum()
 
 
+def read(model: Seedling, folder: Path) -> None:
+    """Sets `model`'s weights from a folder that `transformers` loads."""
+    model.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()})
+
+
 def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def uniform_bits(vocabulary: int) -> float:
-    return math.log2(vocabulary)
