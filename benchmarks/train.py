@@ -103,7 +103,7 @@ def measure(
         best = {side: _probe(run, side, first[side], batch_of(work)) for side in sides}
         # At 135 M three steps are enough: in float32 they have been measured already.
         taken: dict[str, list[dict[str, Any]]] = {
-            side: [first[side]] if big and not rounds and best[side][0] == "float32" else [] for side in SIDES
+            side: [first[side]] if big and not rounds and best[side][0] == "float32" else [] for side in sides
         }
         for _ in range(rounds or (1 if big else ROUNDS)):
             for side in sides:
