@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
-from _peers import Clock, in_order, micro_batch, supervised_tokens
+from _peers import Clock, in_order, micro_batch, timer
 
 
 def main() -> None:
@@ -39,7 +39,6 @@ def llamafactory(task: dict[str, Any], model: Path, dtype: str, steps: int, seco
     from datasets import Dataset, DatasetDict
     from llamafactory.model import adapter
     from llamafactory.train.tuner import run_exp
-    from transformers import TrainerCallback
 
     before, plain = resident_gb(), adapter.get_peft_model
 
@@ -49,18 +48,11 @@ def llamafactory(task: dict[str, Any], model: Path, dtype: str, steps: int, seco
         return plain(*given, **named)
 
     adapter.get_peft_model = seeded
-    clock, supervised = Clock(seconds), supervised_tokens(task)
-
-    class Timer(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % len(supervised)])
-                control.should_training_stop = control.should_training_stop or clock.over
-
+    clock = Clock(seconds)
     with tempfile.TemporaryDirectory() as folder:
         rows = [row | {"attention_mask": [1] * len(row["input_ids"])} for row in in_order(task, steps)]
         DatasetDict({"train": Dataset.from_list(rows)}).save_to_disk(f"{folder}/rows")
-        run_exp(_arguments(task, model, dtype, steps, Path(folder)), callbacks=[Timer()])
+        run_exp(_arguments(task, model, dtype, steps, Path(folder)), callbacks=[timer(clock, task)])
     return clock.result(task["batch"]) | {
         "peak_gb": round(peak_resident_gb() - before, 3),
         "micro_batch": micro_batch(task),

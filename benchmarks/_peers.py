@@ -1,6 +1,6 @@
 """What every peer of the training benchmark needs: the rows in order, the micro-batch that fits, the clock.
 
-The standard library alone: a peer may run in an environment of its own.
+The standard library alone, but for `timer`: a peer may run in an environment of its own.
 """
 
 from __future__ import annotations
@@ -84,3 +84,18 @@ class Clock:
             "steps": len(self.ends),
             "losses": self.losses,
         }
+
+
+def timer(clock: Clock, task: dict[str, Any]) -> Any:
+    """A callback of `transformers`' Trainer that ticks `clock` at every step and stops when it is over."""
+    from transformers import TrainerCallback
+
+    supervised = supervised_tokens(task)
+
+    class Timer(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % len(supervised)])
+                control.should_training_stop = control.should_training_stop or clock.over
+
+    return Timer()

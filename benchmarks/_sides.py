@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
-from _peers import Clock, in_order, micro_batch, supervised_tokens
+from _peers import Clock, in_order, micro_batch, timer
 from _switches import SWITCHES
 
 
@@ -59,7 +59,6 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     import torch
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
-    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     from tunewright.models import quantised
@@ -78,15 +77,7 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     )
     batch, micro = task["batch"], micro_batch(task)
     data = Dataset.from_list(in_order(task, steps))
-    supervised = supervised_tokens(task)
     clock = Clock(seconds)
-
-    class Timer(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                clock.tick(float(logs["loss"]), supervised[(state.global_step - 1) % len(supervised)])
-                control.should_training_stop = control.should_training_stop or clock.over
-
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(
             output_dir=folder,
@@ -110,7 +101,7 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
             disable_tqdm=True,
         )
         trainer = SFTTrainer(
-            model=model, args=config, train_dataset=data, processing_class=padder(), callbacks=[Timer()]
+            model=model, args=config, train_dataset=data, processing_class=padder(), callbacks=[timer(clock, task)]
         )
         if dtype == "float32":
             # On a base in 4 bits TRL turns adapters to bfloat16; what is compared is float32.
