@@ -144,6 +144,8 @@ def test_the_manifest_binds_the_adapter_to_its_base_and_data(done):
     assert facts["base"]["sha256"] == project.base.sha256
     assert facts["dataset"] == project.audit.dataset.id
     assert facts["renderer"] == project.renderer.fingerprint
+    config = read_json(project.folder.artifacts / f"{outcome.run}-adapter" / "adapter_config.json")
+    assert config["lora_alpha"] == config["r"] == project.resolved["rank"] < project.resolved["alpha"]
 
 
 def test_it_talks(done):

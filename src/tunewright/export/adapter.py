@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from tunewright.errors import RunError
+from tunewright.export.canonical import write_canonical
 from tunewright.records import RunRecord
 from tunewright.store import directory, read_json, tree_digest, write_json
-
-_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
@@ -28,12 +26,16 @@ def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
 
 
 def write_adapter(source: Path, into: Path, facts: dict[str, Any], tokenizer: Any) -> Path:
-    """Copy the adapter at `source` to `into`, with tokenizer, template and `manifest.json`; whole or not at all."""
+    """Write the adapter at `source` to `into` in canonical form (K22), with tokenizer, template and `manifest.json`.
+
+    Whole or not at all. The manifest has the hash of what is written, and of the weights at `source` it was made from.
+    Raises `RunError` when these cannot be read.
+    """
     with directory(into) as draft:
-        for name in _FILES:
-            shutil.copyfile(source / name, draft / name)
+        write_canonical(source, draft)
         tokenizer.save_pretrained(str(draft))
-        write_json(draft / "manifest.json", {**facts, "weights_sha256": weights_hash(draft)})
+        hashes = {"weights_sha256": weights_hash(draft), "trained_sha256": weights_hash(source)}
+        write_json(draft / "manifest.json", {**facts, **hashes})
     return into
 
 

@@ -251,8 +251,12 @@ def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: s
     trained = {a["name"]: a["score"] for a in read_json(run.outcome)["arms"]}.get("tuned")
     if trained is None:
         return certificate
-    # The adapter's weights are the run's own, so its stored answers are these; a merged model answers anew, beside.
-    kept = run if to == "adapter" else RunFolder(into.parent / f"{into.name}.check")
+    # An adapter that gives every probe the very numbers of the trained one is the run's own with its scale moved: its
+    # answers are the stored ones. Any other form answers anew, beside.
+    same = to == "adapter" and certificate.tokens_equal and certificate.logprob_gap == 0
+    if same:
+        engine = project.engine(model, tuned.identity(project.base, run.weights))
+    kept = run if same else RunFolder(into.parent / f"{into.name}.check")
     kept.path.mkdir(exist_ok=True)
     made = answer(project, kept, "tuned", engine, "export")
     scored = [p.score for p in made if p.score is not None]

@@ -176,6 +176,6 @@ def adapter_onto(base: Any, adapter: Path) -> Any:
     """`base` with the PEFT adapter at `adapter` put on, in evaluation mode. Raises `ModelError` if it does not fit."""
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"the adapter does not fit this base: {first[:300]}", where=str(adapter)) from error
