@@ -19,14 +19,14 @@ def marks(html: str, kind: str) -> list[str]:
 
 
 def test_fields_are_marked_where_they_differ_from_what_was_wanted() -> None:
-    untuned, tuned, _ = side_by_side('{"a": 1, "b": "x"}', '{"a": 1, "b": "y"}', '{"a": 1, "b": "y"}')
+    untuned, tuned, _ = side_by_side('{"a": 1, "b": "x"}', '{"a": 1, "b": "y"}', '{"a": 1, "b": "y"}', (0, 0))
     assert marks(untuned, "bad") == ['"x"']
     assert marks(tuned, "good") == ['"y"']
     assert marks(untuned, "good") == marks(tuned, "bad") == []
 
 
 def test_wrong_in_both_is_marked_in_both_and_missing_and_extra_fields_are_named() -> None:
-    untuned, tuned, wanted = side_by_side('{"a": 2}', '{"a": 2, "b": 3, "c": 4}', '{"a": 1, "b": 3}')
+    untuned, tuned, wanted = side_by_side('{"a": 2}', '{"a": 2, "b": 3, "c": 4}', '{"a": 1, "b": 3}', (0, 0))
     assert marks(untuned, "bad") == ["2", "b is missing"]
     assert marks(tuned, "bad") == ["2", "4"]
     assert marks(tuned, "good") == ["3"]
@@ -34,24 +34,28 @@ def test_wrong_in_both_is_marked_in_both_and_missing_and_extra_fields_are_named(
 
 
 def test_numbers_compare_by_value_and_strings_after_white_space_but_true_is_not_one() -> None:
-    untuned, tuned, _ = side_by_side('{"a": 1.0, "b": "x  y"}', '{"a": true, "b": "x z"}', '{"a": 1, "b": "x y"}')
+    untuned, tuned, _ = side_by_side(
+        '{"a": 1.0, "b": "x  y"}', '{"a": true, "b": "x z"}', '{"a": 1, "b": "x y"}', (0, 0)
+    )
     assert marks(untuned, "bad") == []
     assert marks(tuned, "bad") == ["true", '"x z"']
 
 
-def test_what_is_not_json_is_marked_whole_and_labels_by_their_words() -> None:
-    untuned, _, _ = side_by_side("I am sorry {", '{"a": 1}', '{"a": 1}')
+def test_what_is_not_json_is_marked_whole_and_as_it_was_scored() -> None:
+    untuned, _, _ = side_by_side("I am sorry {", '{"a": 1}', '{"a": 1}', (0, 1))
     assert marks(untuned, "bad") == ["I am sorry {"]
-    untuned, tuned, wanted = side_by_side("card lost", "Card  Arrival", "card arrival")
-    assert marks(untuned, "bad") == ["card lost"]
-    assert marks(tuned, "good") == ["Card  Arrival"]
-    assert wanted == "card arrival"
-    nothing, _, _ = side_by_side("  ", "a", "a")
+    untuned, tuned, wanted = side_by_side("10 + 10 = 20", "6 + 6 = 12, so 12", "3 * 4 = 12", (0.0, 1.0))
+    assert marks(untuned, "bad") == ["10 + 10 = 20"]
+    assert marks(tuned, "good") == ["6 + 6 = 12, so 12"]
+    assert wanted == "3 * 4 = 12"
+    partly, unscored, _ = side_by_side("a fever", "a cough", "fever and cough", (0.4, None))
+    assert (partly, unscored) == ("a fever", "a cough")
+    nothing, _, _ = side_by_side("  ", "a", "a", (0, 1))
     assert marks(nothing, "bad") == ["(nothing)"]
 
 
 def test_deeply_nested_text_does_not_break_the_page() -> None:
-    untuned, _, _ = side_by_side("[" * 100_000, '{"a": 1}', '{"a": 1}')
+    untuned, _, _ = side_by_side("[" * 100_000, '{"a": 1}', '{"a": 1}', (0, 0))
     assert len(untuned) < 1_000
 
 

@@ -11,15 +11,18 @@ from markupsafe import Markup, escape
 LONGEST = 700
 
 
-def side_by_side(untuned: str, tuned: str, expected: str) -> tuple[Markup, Markup, Markup]:
-    """The untuned, the tuned and the wanted answer as HTML.
+def side_by_side(
+    untuned: str, tuned: str, expected: str, scores: tuple[float | None, float | None]
+) -> tuple[Markup, Markup, Markup]:
+    """The untuned, the tuned and the wanted answer as HTML; `scores` are the first two's (0…1; None: no score).
 
     JSON objects are marked field by field: what is not as wanted always, what is as wanted where the other answer
-    has it wrong. Other answers are marked whole. Everything is escaped.
+    has it wrong. Other answers are marked whole: right with a full score, wrong with 0, otherwise not at all.
+    Everything is escaped.
     """
     want = _fields(expected)
     if want is None:
-        return _whole(untuned, expected), _whole(tuned, expected), escape(_cut(expected))
+        return _whole(untuned, scores[0]), _whole(tuned, scores[1]), escape(_cut(expected))
     left, right = _fields(untuned), _fields(tuned)
     return (
         _object(left, untuned, want, right),
@@ -91,9 +94,9 @@ def _pair(key: str, value: Markup) -> Markup:
     return escape(json.dumps(key, ensure_ascii=False)) + Markup(":&nbsp;") + value
 
 
-def _whole(text: str, expected: str) -> Markup:
+def _whole(text: str, score: float | None) -> Markup:
     words = escape(_cut(text)) if text.strip() else Markup("(nothing)")
-    return _marked(words, good=" ".join(text.split()).casefold() == " ".join(expected.split()).casefold())
+    return _marked(words, good=score == 1) if score in (0, 1) else words
 
 
 def _marked(words: Markup, *, good: bool) -> Markup:

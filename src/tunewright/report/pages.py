@@ -202,7 +202,9 @@ def _wording(evidence: Evidence) -> Markup:
 
 
 def _case(case: CaseShown, evidence: Evidence) -> dict[str, Any]:
-    untuned, tuned, wanted = side_by_side(case.untuned, case.tuned, case.expected)
+    untuned, tuned, wanted = side_by_side(
+        case.untuned, case.tuned, case.expected, (case.untuned_score, case.tuned_score)
+    )
     question = case.question
     if len(question) > LONGEST_QUESTION:
         question = question[:LONGEST_QUESTION].rstrip() + " …"
