@@ -17,10 +17,11 @@ from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
 from tunewright.joins import answering, beyond, folding, hurdles, judging, stages
 from tunewright.joins.passing import blocks, with_strict
+from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
 from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
-from tunewright.project import ProjectFolder, RunFolder, outcome_of
+from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe, read_spec
 from tunewright.records import Artifact, Evaluation, Gate, Message, RunRecord, TrainResult
 from tunewright.render import spans
@@ -220,7 +221,7 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
     if blocks(gates):
         project.ranks.told(None)
         return None, gates
-    run = run or (_unfinished(project) if resume else begin_run(project))
+    run = run or (unfinished(project) if resume else begin_run(project))
     with project.tell.stage("train") as found:
         result = folding.tune(project, run, resume)
         folds, kept = folding.training_words(project, result)
@@ -273,7 +274,7 @@ def run(project: Project, *, resume: bool = False) -> Outcome:
         project.ranks.told(None)
         return Outcome(None, None, checked.gates, checked.report, stages.paths(project, None))
     make_the_plan(project)
-    folder = _unfinished(project) if resume else begin_run(project)
+    folder = unfinished(project) if resume else begin_run(project)
     cheaper = baseline(project, folder)
     if blocks(cheaper.gates):
         project.ranks.told(None)
@@ -372,15 +373,6 @@ def _not_adapted(run: RunFolder) -> list[str]:
         return []
     share = 100 * sum(parts.values()) / start["parameters"]
     return [f"not adapted, for they are no linear layers: {', '.join(parts)} ({share:.0f} % of all weights)"]
-
-
-def _unfinished(project: Project) -> RunFolder:
-    """The newest run, if it has something left to do. Raises `RunError`."""
-    run = project.folder.run()
-    outcome = outcome_of(run)
-    if outcome and any(gate["name"] == "parity" for gate in outcome["gates"]):
-        raise RunError("the newest run is finished.", where=run.id, remedy="Start a new one without --resume.")
-    return run
 
 
 def _finish(

@@ -17,6 +17,7 @@ from typing import Any
 from tunewright.data import load
 from tunewright.errors import DataError, Interrupted, RecipeError, RunError
 from tunewright.growth import Cost, growth, said
+from tunewright.joins import tuned
 from tunewright.joins.answering import asked, validation_suite
 from tunewright.joins.workshop import Project
 from tunewright.plan import resolve
@@ -134,15 +135,18 @@ def _parts(project: Project, fractions: Sequence[float]) -> list[tuple[float, in
 
 
 def _identity(project: Project, suite: Suite) -> str:
-    """All that a trial depends on besides its rows and seed."""
+    """All that a trial depends on besides its rows and seed: data, base, template, our release, recipe (K6)."""
     settings = json.dumps(project.recipe.train.model_dump(mode="json"), sort_keys=True)
+    measures = project.recipe.suite.model_dump_json(include={"tone", "embedding"})
     return digest(
         project.audit.dataset.id,
-        project.base.sha256,
+        tuned.identity(project.base, None),
         project.renderer.fingerprint,
         project.precision[0],
         settings,
         suite.id,
+        measures,
+        project.schema or "",
         project.sampling.key(),
     )[:16]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tunewright import models
+from tunewright import __version__, models
 from tunewright.errors import RunError
 from tunewright.plan import ModelFacts
 from tunewright.project import RunFolder
@@ -65,10 +65,10 @@ def same_form(record: RunRecord, base: models.Base) -> None:
 
 
 def identity(base: models.Base, weights: Path | None) -> str:
-    """What a cache of answers is keyed by: the base's weights, their form, and, when tuned, the tuned ones' (K15)."""
+    """What a cache of answers is keyed by: our release, the base's weights, their form, the tuned ones (K6, K15)."""
     files = sorted(weights.glob("*.safetensors")) if weights else []
     form = [json.dumps(base.quantisation, sort_keys=True)] if base.quantisation else []
-    return digest(base.sha256, *form, *(tree_digest(f) for f in files))[:32]
+    return digest(__version__, base.sha256, *form, *(tree_digest(f) for f in files))[:32]
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""Going on with a run that was stopped: only with what it was begun with, so that its record stays true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from tunewright.errors import RunError
+from tunewright.joins.workshop import Project
+from tunewright.project import RunFolder, outcome_of
+from tunewright.records import RunRecord
+from tunewright.store import read_json
+
+
+def unfinished(project: Project) -> RunFolder:
+    """The newest run, if it has something left to do and was begun with this data, base, template and these settings.
+
+    A checkpoint says how far a run got, and not on which rows: with others it would go on without a word, to a model
+    that nothing describes (K6). Raises `RunError`.
+    """
+    run = project.folder.run()
+    outcome = outcome_of(run)
+    if outcome and any(gate["name"] == "parity" for gate in outcome["gates"]):
+        raise RunError("the newest run is finished.", where=run.id, remedy="Start a new one without --resume.")
+    for what in _changed(project, read_json(run.record, RunRecord)):
+        raise RunError(
+            f"the run was begun with other {what} than the recipe gives now, so it cannot go on with these.",
+            where=run.id,
+            remedy="Bring back what it was begun with, or start a new run without --resume.",
+        )
+    return run
+
+
+def _changed(project: Project, record: RunRecord) -> Iterator[str]:
+    """What is no longer as it was when the run began."""
+    if record.dataset != project.audit.dataset.id:
+        yield "data"
+    if record.base_sha256 != project.base.sha256:
+        yield "base weights"
+    if record.renderer != project.renderer.fingerprint:
+        yield "words around the turns (chat template or tokenizer)"
+    now = json.loads(json.dumps(project.resolved))
+    settings = [name for name, value in record.resolved.items() if now.get(name) != value]
+    if settings:
+        yield f"settings ({', '.join(settings)})"
