@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AliasChoices, Discriminator, Field, Tag, model_validator
 
+from tunewright.recipe.base import Auto, Some, Spec
+from tunewright.recipe.data import DataSpec
 from tunewright.recipe.load import read_spec
-
-Auto = Literal["auto"]
-Some = Annotated[int, Field(ge=1)]
-Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Spec(BaseModel):
-    """Base of all settings: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+from tunewright.recipe.training import TrainSpec
 
 
 class ModelSpec(Spec):
@@ -31,112 +24,6 @@ class ModelSpec(Spec):
         validation_alias=AliasChoices("license", "licence"),
         description="The base's licence, where its card does not say it or yours is another.",
     )
-
-
-class SourceSpec(Spec):
-    """One data file with what is known about it."""
-
-    path: str = Field(description="File, relative to the recipe; or a dataset of the hub, as `hub:org/name`.")
-    license: str | None = Field(
-        None,
-        validation_alias=AliasChoices("license", "licence"),
-        description="SPDX id of the rows' licence.",
-    )
-    query: str | None = Field(None, description="SQL whose rows are read, when `path` is a SQLAlchemy database URL.")
-    revision: str | None = Field(None, description="Commit, tag or branch of a `hub:` dataset; the newest by default.")
-    config: str | None = Field(None, description="Configuration of a `hub:` dataset that has several.")
-    split: str | None = Field(None, description="Split of a `hub:` dataset; `train` by default.")
-    weight: float = Field(1.0, gt=0, description="Loss weight of every row of this file.")
-    group: str | None = Field(None, description="Column whose equal values must stay in one split.")
-    synthetic: bool = Field(False, description="Rows made by a model; kept out of test.")
-
-    @model_validator(mode="after")
-    def _only_of_the_hub(self) -> Self:
-        if not self.path.startswith("hub:") and (self.revision or self.config or self.split):
-            raise ValueError("`revision`, `config` and `split` are for datasets of the hub (`path: hub:org/name`)")
-        return self
-
-
-def _with_sources(value: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """`value` with a path, or a list of paths and sources, under `keys` as sources."""
-    value = dict(value)
-    for key in keys:
-        given = value.get(key)
-        if given is not None:
-            many = given if isinstance(given, (list, tuple)) else [given]
-            value[key] = tuple({"path": str(s)} if isinstance(s, (str, Path)) else s for s in many)
-    return value
-
-
-class SplitSpec(Spec):
-    """How rows are divided when no test file is given."""
-
-    test: float = Field(0.1, ge=0, lt=1, description="Share of rows held out for the suite.")
-    validation: float = Field(0.1, ge=0, lt=1, description="Share of rows that choose the checkpoint.")
-    group: str | None = Field(None, description="Column whose equal values stay in one split.")
-    time: str | None = Field(None, description="Column with a date or time: the newest rows are held out.")
-    seed: int = Field(0, description="Which of the possible splits.")
-    folds: Annotated[int, Field(ge=0, le=100)] | Auto = Field(
-        "auto",
-        description="Hold out every row once, in so many parts, instead of one split; auto: 5 below 100 rows where "
-        "`test` holds fewer than 30, else 0.",
-    )
-
-    @model_validator(mode="after")
-    def _leaves_something(self) -> Self:
-        if self.test + self.validation >= 1:
-            raise ValueError("`test` and `validation` together leave nothing to train on")
-        if self.folds == 1:
-            raise ValueError("one fold leaves nothing to train on: `folds` is 0, 2 or more, or auto")
-        if self.folds not in (0, "auto") and self.time:
-            raise ValueError("`folds` would train on rows newer than those held out: it does not go with `time`")
-        return self
-
-
-class RehearsalSpec(Spec):
-    """General rows trained along so that less is forgotten; never judged by, never looked up."""
-
-    files: tuple[SourceSpec, ...] = Field(description="Files of general examples: paths, or `{path: …, license: …}`.")
-    share: float = Field(0.1, gt=0, lt=1, description="Their share of all rows that train.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_become_sources(cls, value: Any) -> Any:
-        return _with_sources(value, "files") if isinstance(value, dict) else value
-
-
-class DataSpec(Spec):
-    """Where the examples are and how to read them."""
-
-    train: tuple[SourceSpec, ...] = Field(description="Files with examples: paths, or `{path: …, license: …}`.")
-    test: tuple[SourceSpec, ...] = Field((), description="Held-out file, when one is given.")
-    requests: tuple[SourceSpec, ...] = Field(
-        (), description="What is really asked: a log or list, compared with the train rows and used for nothing else."
-    )
-    input: str | None = Field(None, description="Column with the question, when it is not recognised.")
-    output: str | None = Field(None, description="Column with the answer, when it is not recognised.")
-    system: str | None = Field(None, description="System prompt put before every row.")
-    normal: Literal["text", "strict"] = Field("text", description="Normal form for comparing rows.")
-    embedding: str = Field(
-        "words", description="How sameness of meaning is told: `words` (TF-IDF), `base`, or a model's path or id."
-    )
-    personal: Literal["own", "presidio"] = Field(
-        "own", description="What finds personal data: `own` patterns, or presidio's recognisers beside them."
-    )
-    split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="How rows are divided.")
-    rehearsal: RehearsalSpec | None = Field(None, description="General rows mixed in against forgetting.")
-    accept: tuple[str, ...] = Field((), description="Findings whose fix is accepted: rows go, or are redacted.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_become_sources(cls, value: Any) -> Any:
-        return _with_sources(value, "train", "test", "requests") if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _has_rows(self) -> Self:
-        if not self.train:
-            raise ValueError("`train` names no file")
-        return self
 
 
 class ToneSpec(Spec):
@@ -164,40 +51,6 @@ class SuiteSpec(Spec):
     tone: ToneSpec | None = Field(None, description="The voice wanted, for the scorer `tone`.")
     embedding: str = Field(
         "words", description="What `similarity` compares: words (TF-IDF), the base's states, or a model's path or id."
-    )
-
-
-class TrainSpec(Spec):
-    """How to tune. `auto` is resolved by method, model size and number of rows; `tunewright plan` shows to what."""
-
-    method: Literal["lora", "qlora", "full"] = Field(
-        "lora", description="LoRA adapter, LoRA adapter on the base in 4 bits, or all weights."
-    )
-    rank: int = Field(16, ge=1, description="LoRA rank.")
-    alpha: float | None = Field(None, gt=0, description="LoRA alpha; twice the rank by default.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
-    target_modules: str | tuple[str, ...] = Field(
-        "all-linear", description="Linear layers that get an adapter: a preset or names."
-    )
-    effective_batch_size: Some | Auto = Field(
-        "auto", description="Examples per optimiser step; auto: 8 for a few hundred rows, 32 for thousands."
-    )
-    micro_batch_size: Some | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
-    max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
-    epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
-    learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
-    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    seed: int = Field(0, description="Order of rows and start of the adapter.")
-    checkpoints: int = Field(5, ge=1, description="How often the model is saved and scored in a run.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
-    activation_checkpointing: bool | Auto = Field(
-        "auto", description="Compute layers again in the backward pass to save memory; auto: where it is needed."
-    )
-    dequantise: Literal["auto", "once", "each_pass"] = Field(
-        "auto", description="QLoRA: read 4-bit weights back once (faster) or in each pass; auto: once where they fit."
     )
 
 

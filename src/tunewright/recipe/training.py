@@ -1,0 +1,43 @@
+"""What may be asked about tuning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tunewright.recipe.base import Above, Auto, Some, Spec
+
+
+class TrainSpec(Spec):
+    """How to tune. `auto` is resolved by method, model size and number of rows; `tunewright plan` shows to what."""
+
+    method: Literal["lora", "qlora", "full"] = Field(
+        "lora", description="LoRA adapter, LoRA adapter on the base in 4 bits, or all weights."
+    )
+    rank: int = Field(16, ge=1, description="LoRA rank.")
+    alpha: float | None = Field(None, gt=0, description="LoRA alpha; twice the rank by default.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description="Linear layers that get an adapter: a preset or names."
+    )
+    effective_batch_size: Some | Auto = Field(
+        "auto", description="Examples per optimiser step; auto: 8 for a few hundred rows, 32 for thousands."
+    )
+    micro_batch_size: Some | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
+    max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
+    epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
+    learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    seed: int = Field(0, description="Order of rows and start of the adapter.")
+    checkpoints: int = Field(5, ge=1, description="How often the model is saved and scored in a run.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
+    activation_checkpointing: bool | Auto = Field(
+        "auto", description="Compute layers again in the backward pass to save memory; auto: where it is needed."
+    )
+    dequantise: Literal["auto", "once", "each_pass"] = Field(
+        "auto", description="QLoRA: read 4-bit weights back once (faster) or in each pass; auto: once where they fit."
+    )
