@@ -15,7 +15,7 @@ from typing import Any
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
-from tunewright.joins import answering, beyond, folding, hurdles, judging, stages
+from tunewright.joins import answering, beyond, folding, hurdles, judging, stages, starting
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
@@ -229,7 +229,7 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
             f"{folds}{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · {kept}"
             f" · {result.tokens_per_second:,.0f} tokens/s"
         )
-        found.extend(_not_adapted(run))
+        found.extend([*starting.words(project.resolved), *_not_adapted(run)])
     return result, gates
 
 

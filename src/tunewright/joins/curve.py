@@ -61,11 +61,18 @@ def learning_curve(
 
     Each seed draws other rows (nested: a smaller part lies within a larger one) and another start. What a trial found
     is kept in the project under the data, base and settings it is of, so that nothing is trained twice and a stopped
-    call goes on in the step where it was. Raises `RecipeError` for fractions outside 0…1, `DataError` where there are
-    no validation rows or a part would be too small, `RunError` in one of several processes, `Interrupted`.
+    call goes on in the step where it was. Raises `RecipeError` for fractions outside 0…1 and for a warm start,
+    `DataError` where there are no validation rows or a part would be too small, `RunError` in one of several processes,
+    `Interrupted`.
     """
     if project.ranks.count > 1:
         raise RunError("a curve is trained in one process.", remedy="Start it without torchrun.")
+    if project.recipe.train.init_from:
+        raise RecipeError(
+            "a curve begins at the base: an adapter has learnt rows that are left out of its smaller parts.",
+            where="train.init_from",
+            remedy="For this once: --set train.init_from=null",
+        )
     suite, parts = _cases(project), _parts(project, fractions)
     folder = project.folder.store / "curves" / _identity(project, suite)
     done = {(t.rows, t.seed): t for t in _stored(folder)}

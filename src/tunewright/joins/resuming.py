@@ -40,6 +40,6 @@ def _changed(project: Project, record: RunRecord) -> Iterator[str]:
     if record.renderer != project.renderer.fingerprint:
         yield "words around the turns (chat template or tokenizer)"
     now = json.loads(json.dumps(project.resolved))
-    settings = [name for name, value in record.resolved.items() if now.get(name) != value]
+    settings = [name for name in {**record.resolved, **now} if now.get(name) != record.resolved.get(name)]
     if settings:
         yield f"settings ({', '.join(settings)})"

@@ -12,7 +12,7 @@ from tunewright import models
 from tunewright.errors import Interrupted, RunError
 from tunewright.evaluate import decide
 from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
-from tunewright.joins import tuned
+from tunewright.joins import starting, tuned
 from tunewright.joins.answering import Predictions, answer, asked, validation_suite
 from tunewright.joins.workshop import Project
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
@@ -112,7 +112,7 @@ def _tune(project: Project, run: RunFolder, resume: bool, more: bool) -> TrainRe
         return read_json(run.trained, TrainResult)
     project.forget_untuned()
     base = project.fresh()
-    settings = Settings.model_validate({k: v for k, v in project.resolved.items() if k in Settings.model_fields})
+    settings = starting.settings_of(project.resolved, project.folder.root)
     trained = project.rendered("train") + project.rendered("rehearsal")
     work = _Work(trained, project.rendered("validation"), settings, run.path, resume, more)
     project.ranks.told(work)
@@ -320,6 +320,8 @@ def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
 
 def _hashes(record: RunRecord, run: RunFolder) -> dict[str, str]:
     hashes = {"base": record.base_sha256, "data": record.dataset, "template": record.renderer}
+    if "init_sha256" in record.resolved:
+        hashes["start"] = record.resolved["init_sha256"]
     files = sorted(run.weights.glob("*.safetensors")) if run.weights.is_dir() else []
     return {**hashes, "adapter": tree_digest(files[0])} if files else hashes
 

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from tunewright.data import versions as dataset_versions
 from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
-from tunewright.joins import tuned
+from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
 from tunewright.joins.parts import data_of, held_and_rest, rows_of
 from tunewright.joins.telling import Silent, Teller
@@ -244,7 +244,16 @@ class Project:
             parameters=self.base.parameters,
             precision=self.precision[0],
         )
+        name = self.recipe.train.init_from
+        if name is not None:
+            found |= starting.start(name, self.folder, self.base, found, self._held())
         return {**found, "folds": self.folds} if self.folds else found
+
+    def _held(self) -> Iterator[tuple[Message, ...]]:
+        """The conversations that choose and judge."""
+        for case in self.suite.cases if self.cases else ():
+            yield tuple(map(message_of, case.messages))
+        yield from (example.prompt for example in self.examples("validation"))
 
     @cached_property
     def plan(self) -> Plan:

@@ -33,6 +33,8 @@ def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> d
     values["target_modules"] = (
         spec.target_modules if isinstance(spec.target_modules, str) else list(spec.target_modules)
     )
+    if spec.init_from is None:
+        del values["init_from"]
     return values
 
 

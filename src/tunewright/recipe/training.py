@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tunewright.recipe.base import Above, Auto, Some, Spec
 
@@ -41,3 +41,20 @@ class TrainSpec(Spec):
     dequantise: Literal["auto", "once", "each_pass"] = Field(
         "auto", description="QLoRA: read 4-bit weights back once (faster) or in each pass; auto: once where they fit."
     )
+    init_from: str | None = Field(
+        None,
+        description="Warm start: an earlier run's id, or an adapter's folder; of the same base, rank and layers.",
+    )
+
+    @field_validator("init_from", mode="before")
+    @classmethod
+    def _a_name(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)):  # the end of a run's id may look like one
+            raise ValueError("is read as a number: put the part of the run's id in quotes")
+        return value
+
+    @model_validator(mode="after")
+    def _adapters_start_from_adapters(self) -> Self:
+        if self.init_from and self.method == "full":
+            raise ValueError("`init_from` is an adapter, and full tuning has none: start from `model: FOLDER` instead")
+        return self

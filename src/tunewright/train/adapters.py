@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, TaskType, get_peft_model, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
-from tunewright.errors import TrainingError
+from tunewright.errors import RunError, TrainingError
 from tunewright.models import quantised
+from tunewright.store import read_json
 from tunewright.train.settings import Settings
 
 # Names under which families keep their query, value, key and output projections; fused ones stand for their parts.
@@ -58,7 +63,8 @@ def _is_linear(module: torch.nn.Module) -> bool:
 def prepare(model: Any, settings: Settings) -> Any:
     """`model` with what is to be trained made trainable, in float32: a PEFT model, or the model itself.
 
-    For `qlora` the adapted layers' weights are held in 4 bits; they become so here if they are not yet.
+    For `qlora` the adapted layers' weights are held in 4 bits; they become so here if they are not yet. An adapter
+    starts at zero, or as the one in `settings.init_from`.
     """
     if settings.method == "full":
         for parameter in model.parameters():
@@ -77,7 +83,30 @@ def prepare(model: Any, settings: Settings) -> Any:
         task_type=TaskType.CAUSAL_LM,
         bias="none",
     )
-    return get_peft_model(model, config)
+    tuned = get_peft_model(model, config)
+    if settings.init_from is not None:
+        _start(tuned, Path(settings.init_from), settings)
+    return tuned
+
+
+def _start(tuned: Any, folder: Path, settings: Settings) -> None:
+    """Put the weights of an earlier adapter in: the same function, whatever alpha was, for B takes up the difference.
+
+    Raises `RunError` when they do not fit.
+    """
+    try:
+        config = read_json(folder / "adapter_config.json")
+        scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
+        ratio = scale * settings.rank / settings.alpha
+        tensors = load_file(folder / "adapter_model.safetensors")
+        fitted = {name: tensor * ratio if "lora_B" in name else tensor for name, tensor in tensors.items()}
+        outcome = set_peft_model_state_dict(tuned, fitted)
+    except (OSError, RuntimeError, KeyError, SafetensorError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise RunError(f"the adapter to start from does not fit: {first[:300]}", where=str(folder)) from error
+    missing = [name for name in outcome.missing_keys if ".lora_" in name]
+    if outcome.unexpected_keys or missing:
+        raise RunError("the adapter to start from lies on other layers.", where=str(folder))
 
 
 def _assert_quantised(model: Any, chosen: tuple[str, ...]) -> None:

@@ -12,7 +12,11 @@ from tunewright.records import Record
 
 
 class Settings(Record):
-    """Every choice of a training run, none left open but the size of a forward pass, which changes no result."""
+    """Every choice of a training run, none left open but the size of a forward pass, which changes no result.
+
+    `init_from` is the folder of the adapter that training starts from, `init_sha256` the digest that stands for it:
+    where it lies is not written into checkpoints, so that a project may be moved.
+    """
 
     method: Literal["lora", "qlora", "full"] = "lora"
     rank: int = Field(16, ge=1)
@@ -35,6 +39,8 @@ class Settings(Record):
     share: bool = True
     activation_checkpointing: bool | Literal["auto"] = "auto"
     dequantise: Literal["auto", "once", "each_pass"] = "auto"
+    init_from: str | None = Field(None, exclude=True)
+    init_sha256: str | None = None
 
 
 @dataclass(frozen=True)
