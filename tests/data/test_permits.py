@@ -40,7 +40,7 @@ def test_rows_that_may_not_be_used_close_the_gate_until_they_are_gone(tmp_path: 
     assert "20 rows set aside for their licence" in gate(fixed).message  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("licence", ["CC-BY-NC-4.0 OR MIT", "llama3.1", "in-house"])
+@pytest.mark.parametrize("licence", ["CC-BY-NC-4.0 OR MIT", "llama3.1"])
 def test_rows_that_may_be_used_are_left_alone(tmp_path: Path, licence: str) -> None:
     result = checked(tmp_path, [licence])
     assert finding(result, "license") is None and finding(result, "provenance_missing") is None
@@ -50,6 +50,17 @@ def test_rows_that_may_be_used_are_left_alone(tmp_path: Path, licence: str) -> N
 def test_rows_under_other_are_rows_of_which_nobody_said(tmp_path: Path) -> None:
     unsaid = finding(checked(tmp_path, ["MIT", "other"]), "provenance_missing")
     assert unsaid is not None and unsaid.count == 20 and unsaid.evidence["sources"] == ["1.jsonl"]
+    assert unsaid.rows == () and "1.jsonl" in unsaid.message, "it names the file, not each of its rows"
+
+
+def test_a_licence_nobody_knows_is_remarked_and_closes_nothing(tmp_path: Path) -> None:
+    result = checked(tmp_path, ["MIT", "made-up", "other"])
+    unsaid = finding(result, "provenance_missing")
+    assert unsaid is not None and (unsaid.count, unsaid.severity, unsaid.rows) == (40, "info", ())
+    assert unsaid.evidence["unknown"] == {"licenses": ["made-up"], "sources": ["1.jsonl"]}
+    assert unsaid.evidence["sources"] == ["2.jsonl"]
+    assert "“made-up” is no licence that is known here, so that of 1.jsonl counts as unknown" in unsaid.message
+    assert "spelling" in unsaid.remedy and finding(result, "license") is None and gate(result) is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from tunewright.records import Finding
 
 def barred_rows(table: Table, use: str) -> np.ndarray:
     """Usable rows whose licence forbids `use` ("commercial" or "research")."""
-    ids = [i for text, i in table.licenses.items() if _forbids(terms_of(text), use)]
-    return np.isin(table.c["license"], ids) & (table.c["fault"] == 0)
+    return _under(table, lambda terms: _forbids(terms, use))
 
 
 def bars(base: Stated | None, use: str) -> bool:
@@ -27,27 +26,35 @@ def _forbids(terms: Terms, use: str) -> bool:
     return use == "commercial" and terms.commercial == "no"
 
 
+def _under(table: Table, holds: Callable[[Terms], bool]) -> np.ndarray:
+    """Usable rows under a licence of whose terms this holds; a row that states none has those of no licence."""
+    ids = [i for text, i in table.licenses.items() if holds(terms_of(text))]
+    return np.isin(table.c["license"], [0, *ids] if holds(terms_of(None)) else ids) & (table.c["fault"] == 0)
+
+
 def licences(table: Table, use: str, base: Stated | None) -> Iterator[Finding]:
     """`license`: rows, or a base, that may not be used for this; `provenance_missing`: of which nobody said."""
     rows = np.flatnonzero(barred_rows(table, use))
     if len(rows) or bars(base, use):
         yield _barred(table, rows, base if bars(base, use) else None)
-    silent = [i for text, i in table.licenses.items() if terms_of(text).commercial == "unsaid"]
-    usable = table.train | table.test | table.rehearsal
-    unsaid = np.flatnonzero(usable & np.isin(table.c["license"], [0, *silent]))
+    unsaid, odd = _of(table, "unsaid"), _of(table, "unknown")
     quiet = base if base and terms_of(base.text).commercial in ("unsaid", "unknown") else None
-    if len(unsaid) or quiet:
-        yield _unsaid(table, unsaid, quiet)
+    if len(unsaid) or len(odd) or quiet:
+        yield _unsaid(table, unsaid, odd, quiet)
+
+
+def _of(table: Table, commercial: str) -> np.ndarray:
+    return np.flatnonzero(_under(table, lambda terms: terms.commercial == commercial))
 
 
 def _barred(table: Table, rows: np.ndarray, base: Stated | None) -> Finding:
-    which = [text for text, i in table.licenses.items() if i in set(table.c["license"][rows].tolist())]
-    evidence: dict[str, object] = {"licenses": sorted(which), "sources": _sources(table, rows)}
+    which = _texts(table, rows)
+    evidence: dict[str, object] = {"licenses": which, "sources": _sources(table, rows)}
     told, remedies = [], []
     if len(rows):
         synthetic = int((table.c["synthetic"][rows] > 0).sum())
         made = f"; {synthetic:,} of them made by a model" if synthetic else ""
-        told.append(f"{said(len(rows), 'row')} may not be used commercially ({', '.join(sorted(which))}){made}")
+        told.append(f"{said(len(rows), 'row')} may not be used commercially ({', '.join(which)}){made}")
         remedies.append("Leave the file out; to drop the rows: tunewright data fix --accept license.")
     if base:
         terms = terms_of(base.text)
@@ -66,13 +73,20 @@ def _barred(table: Table, rows: np.ndarray, base: Stated | None) -> Finding:
     )
 
 
-def _unsaid(table: Table, rows: np.ndarray, base: Stated | None) -> Finding:
+def _unsaid(table: Table, rows: np.ndarray, odd: np.ndarray, base: Stated | None) -> Finding:
+    """One finding that names files: of each row in them there is nothing else to say."""
     told, remedies = [], []
     sources = _sources(table, rows)
     evidence: dict[str, object] = {"sources": sources}
     if sources:
-        told.append(f"no licence is stated for {', '.join(sources[:5])}{', …' if len(sources) > 5 else ''}")
+        told.append(f"no licence is stated for {_some(sources)}")
         remedies.append("Say it in the recipe, data.train: [{path: …, license: MIT}], or with --license.")
+    if len(odd):
+        texts, files = _texts(table, odd), _sources(table, odd)
+        evidence["unknown"] = {"licenses": texts, "sources": files}
+        names = _some([f"“{text}”" for text in texts])
+        told.append(f"{names} is no licence that is known here, so that of {_some(files)} counts as unknown")
+        remedies.append("Check its spelling: SPDX ids are MIT, CC-BY-4.0 and the like. What your own allow, you know.")
     if base:
         terms = terms_of(base.text)
         evidence["base"] = {"name": base.owner, "license": base.text, "read_from": base.where}
@@ -82,12 +96,21 @@ def _unsaid(table: Table, rows: np.ndarray, base: Stated | None) -> Finding:
     return Finding(
         code="provenance_missing",
         severity="info",
-        count=len(rows) + (base is not None),
-        rows=table.names(rows),
+        count=len(rows) + len(odd) + (base is not None),
         evidence=evidence,
         message=f"{'; '.join(told)}.",
         remedy=" ".join(remedies),
     )
+
+
+def _texts(table: Table, rows: np.ndarray) -> list[str]:
+    """The licences of these rows, as they are written."""
+    stated = set(table.c["license"][rows].tolist())
+    return sorted(text for text, i in table.licenses.items() if i in stated)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _sources(table: Table, rows: np.ndarray) -> list[str]:
