@@ -190,6 +190,14 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path: Path) -> None:
         load(run(tmp_path).path, "dev")
 
 
+def test_a_test_file_that_is_the_train_file_is_told_as_a_leak(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", pairs(20))
+    with pytest.raises(DataError, match="no row is left") as error:
+        run(tmp_path, test="train.jsonl")
+    assert "20 test rows ask what a train row asks" in error.value.remedy
+    assert "Name a test file that asks something else" in error.value.remedy and "licence" not in error.value.remedy
+
+
 def test_json_form_is_what_scripts_rely_on(tmp_path: Path) -> None:
     bad_mixture(tmp_path / "train.jsonl")
     shown = json.loads(json.dumps(run(tmp_path).as_dict()))

@@ -318,9 +318,14 @@ def _some_left(table: Table, outcome: Outcome, findings: list[Finding]) -> None:
     """Raises `DataError` when no train row is left."""
     if (table.train & (outcome.reason == 0)).any():
         return
-    worst = max(findings, key=lambda f: f.count, default=None)
+    # What the rows were set aside for, and not what else is found in them.
+    mine = np.array([not s.test and not s.rehearsal for s in table.sources])[table.c["source"]]
+    gone = np.bincount(outcome.reason[mine], minlength=len(outcome.names))
+    reason = outcome.names[int(gone[1:].argmax()) + 1] if gone[1:].any() else ""
+    worst = next((f.message for f in findings if f.code == reason), reason)
+    leaks = " Name a test file that asks something else, or none: then some rows are held out."
     raise DataError(
         "no row is left to train on.",
         where=", ".join(s.name for s in table.sources if not s.test),
-        remedy=f"Most of it: {worst.message}" if worst else "The files hold no rows.",
+        remedy=f"Most of it: {worst}{leaks if reason == 'leak_exact' else ''}" if reason else "The files hold no rows.",
     )
