@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 import tunewright
 from tests.command_line import colours
+from tunewright import models
 from tunewright.errors import RecipeError
-from tunewright.recipe import Recipe
+from tunewright.recipe import ModelSpec, Recipe
 from tunewright.recipe.load import parse_spec
 from tunewright.records import GATES
 
@@ -114,6 +116,30 @@ def test_pickled_weights_are_not_loaded(cli, project, tmp_path):
     (folder / "config.json").write_text("{}")
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     wrong(cli("check", project(), "--set", f"model={folder}"), "safetensors")
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100_000], ids=["empty", "no header", "half of it"])
+def test_weights_that_are_broken(cli, project, tmp_path, cut):
+    folder = tmp_path / "broken"
+    shutil.copytree(models.locate(ModelSpec(id="seedling", revision=None), tmp_path), folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:cut])
+    ran = cli("check", project(), "--set", f"model={folder}", "--json")
+    assert ran.code == 2 and "Traceback" not in ran.err
+    error = ran.document["error"]
+    assert (error["type"], error["where"]) == ("ModelError", str(folder)) and error["remedy"]
+
+
+def test_no_arm_at_all(cli, project):
+    wrong(cli("check", project(recipe="arms: []\n")), "tunewright.yaml:6", "`arms`", "names nothing to compare")
+
+
+@pytest.mark.parametrize("command", [("runs",), ("data", "log")])
+def test_a_project_that_is_not_there(cli, tmp_path, command):
+    ran = cli(*command, "--project", tmp_path / "nosuch", "--json")
+    assert ran.code == 2
+    error = ran.document["error"]
+    assert error["where"] == str(tmp_path / "nosuch") and "--project" in error["remedy"]
 
 
 def test_allow_needs_a_reason(cli, project):

@@ -65,9 +65,10 @@ def log(project: Where = Path(), json: Json = False, debug: Debug = False) -> No
     """List the dataset versions of a project, oldest first."""
     from tunewright.cli.terminal import Terminal
     from tunewright.data import versions
+    from tunewright.project import ProjectFolder
 
     terminal = Terminal(as_json=json)
-    records = versions.log(project / ".tunewright")
+    records = versions.log(ProjectFolder(project).existing().store)
     for record in records:
         splits = " / ".join(f"{n:,} {name}" for name, n in record.splits.items())
         made = f"  from {record.parent}, {record.note}" if record.parent else ""

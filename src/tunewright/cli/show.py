@@ -146,7 +146,7 @@ def runs(folder: Path, terminal: Terminal, name: str | None) -> int:
     from tunewright.project import ProjectFolder, outcome_of
     from tunewright.store import read_json
 
-    project = ProjectFolder(folder.resolve())
+    project = ProjectFolder(folder.resolve()).existing()
     found = project.all_runs() if name is None else [project.run(name)]
     rows = []
     for run in found:

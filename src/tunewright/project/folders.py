@@ -137,6 +137,16 @@ class ProjectFolder:
         """The newest report, beside the recipe."""
         return self.root / "report.html"
 
+    def existing(self) -> ProjectFolder:
+        """Itself. Raises `RunError` where there is neither a recipe nor anything that was made."""
+        if not self.recipe.is_file() and not self.store.is_dir():
+            raise RunError(
+                "there is no project here.",
+                where=str(self.root),
+                remedy="Name its folder with --project, or make one: tunewright init DIR --data FILE",
+            )
+        return self
+
     def new_run(self) -> RunFolder:
         """A fresh run directory. Its name is the time to a fraction of a second, so that names sort by age."""
         while True:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Discriminator, Field, Tag, model_validator
+from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator, model_validator
 
 from tunewright.recipe.base import Auto, Some, Spec
 from tunewright.recipe.data import DataSpec
@@ -225,6 +225,13 @@ class Recipe(Spec):
     def _name_becomes_model(cls, value: Any) -> Any:
         if isinstance(value, dict) and isinstance(value.get("model"), str):
             value = {**value, "model": {"id": value["model"]}}
+        return value
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _some_arm(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and not value:
+            raise ValueError("names nothing to compare: list some of base, prompted, few_shot, tuned, or leave it out")
         return value
 
     @property
