@@ -163,3 +163,19 @@ def test_files_too_large_for_a_service_are_refused(monkeypatch: pytest.MonkeyPat
     with pytest.raises(DataError, match="no file above"):
         list(convert([PLAIN] * 10, "together"))
     assert len(list(convert([PLAIN] * 2, "together"))) == 2
+
+
+@pytest.mark.parametrize("ends", ["\r", "\r\n", "\n"], ids=["old Mac", "DOS", "Unix"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json"])
+def test_lines_end_as_any_system_ends_them(tmp_path: Path, name: str, ends: str) -> None:
+    rows = [*pairs(30), {"prompt": "And in two\nlines?", "completion": "Würde, yes."}]
+    if name == "rows.csv":
+        quoted = [f'"{r["prompt"]}","{r["completion"]}"' for r in rows]
+        text = "\n".join(["prompt,completion", *quoted]) + "\n"
+    else:
+        text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+    (tmp_path / name).write_bytes(text.replace("\n", ends).encode())
+    result = run(tmp_path, name, split=NOT_SPLIT)
+    assert (result.dataset.ledger.used, result.dataset.ledger.read) == (31, 31)
+    found = {" ".join(e.prompt[0].content.split()): e.answer.content for e in load(result.path, "train")}
+    assert found == {" ".join(r["prompt"].split()): r["completion"] for r in rows}

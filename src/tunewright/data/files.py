@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow
 import pyarrow.parquet
@@ -32,6 +32,7 @@ FORMATS = {
 }
 # A record of a table that runs over more lines than this, and has the wrong fields, has an open quote.
 _SWALLOWED = 50
+_START = 1 << 20
 _WRAPPERS = ("data", "rows", "train", "examples", "items", "records")
 
 
@@ -110,9 +111,24 @@ def _lines(path: Path) -> Iterator[tuple[str, bool]]:
                 for line in text:
                     yield line, "\ufffd" in line
             return
-        for i, raw in enumerate(file):
+        for i, raw in enumerate(_ended(file)):
             line, repaired = decode(raw)
             yield (line.removeprefix("\ufeff") if i == 0 else line), repaired
+
+
+def _ended(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; where its start has none but carriage returns, as old Macs wrote, these end them."""
+    start = file.read(_START)
+    file.seek(0)
+    if b"\n" in start or b"\r" not in start:
+        yield from file
+        return
+    rest = b""
+    while block := file.read(_START):
+        *whole, rest = (rest + block).split(b"\r")
+        yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
