@@ -12,6 +12,7 @@ from tunewright.cli.curve import curve
 from tunewright.cli.data import data_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
+from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, RunName, Sets, Where
 from tunewright.cli.synthesis import review_app as drafts_app
 from tunewright.cli.synthesis import synthesise
 
@@ -23,15 +24,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")]
-RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
-Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: train.rank=8. Repeatable.")]
 Allows = Annotated[list[str] | None, typer.Option("--allow", help="Pass this gate on the record; needs --because.")]
 Because = Annotated[str | None, typer.Option("--because", help="Why the gate may be passed; kept in the run.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Any finding of severity error is a no.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run.")]
 
 
@@ -144,8 +139,8 @@ def init(
     test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, when there is one.")] = None,
     model: Annotated[str, typer.Option("--model", help="Hub id, path, or seedling.")] = "seedling",
     task: Annotated[str | None, typer.Option("--task", help="The task in one sentence.")] = None,
-    input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
-    output: Annotated[str | None, typer.Option("--output", help="Column with the answer.")] = None,
+    input: Input = None,
+    output: Output = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -164,8 +159,8 @@ def check(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Count tokens under this base's template.")] = None,
     license: Annotated[str | None, typer.Option("--license", help="Licence of the data files (SPDX id).")] = None,
-    input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
-    output: Annotated[str | None, typer.Option("--output", help="Column with the answer.")] = None,
+    input: Input = None,
+    output: Output = None,
     set: Sets = None,
     allow: Allows = None,
     because: Because = None,

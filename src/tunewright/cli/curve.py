@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.options import Debug, Json, ProjectPath, Sets
+
 
 def curve(
-    path: Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")] = Path(),
+    path: ProjectPath = Path(),
     fractions: Annotated[
         str, typer.Option("--fractions", help="Parts of the train rows to train on, by commas.")
     ] = "0.1,0.25,0.5,1",
@@ -24,11 +26,9 @@ def curve(
     point_value: Annotated[
         float | None, typer.Option("--point-value", min=0, help="What a point of score is worth, in the same money.")
     ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: train.rank=8. Repeatable.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error happened.")] = False,
+    set: Sets = None,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Would more rows help? Trains on parts of the data."""
     from tunewright import journey

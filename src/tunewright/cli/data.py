@@ -9,14 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, Where
+
 data_app = typer.Typer(
     help="Look at the data, mend it, compare its versions.", no_args_is_help=True, rich_markup_mode=None
 )
-
-ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")]
-Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 _SHOWN = 10
 
 
@@ -131,8 +128,8 @@ def convert(
         str, typer.Option("--to", help="messages, sharegpt, alpaca, prompt_completion, openai, together, bedrock.")
     ],
     out: Annotated[Path, typer.Option("--out", help="JSON-lines file to write.")],
-    input: Annotated[str | None, typer.Option("--input", help="Column with the question.")] = None,
-    output: Annotated[str | None, typer.Option("--output", help="Column with the answer.")] = None,
+    input: Input = None,
+    output: Output = None,
     system: Annotated[str | None, typer.Option("--system", help="System prompt put before every row.")] = None,
     json: Json = False,
     debug: Debug = False,

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.options import Debug, Json, RunName, Where
+
 review_app = typer.Typer(help="Let people compare two arms, blind.", no_args_is_help=True, rich_markup_mode=None)
 
-RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
-Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: trials.cases=50. Repeatable.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 
 
 def _opened(project: Path, run: str | None, as_json: bool, sets: list[str] | None = None) -> tuple[Any, Any]:

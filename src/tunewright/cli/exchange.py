@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tunewright.cli.options import Debug, Json, RunName, Where
+
 exchange_app = typer.Typer(
     help="Read and write the logs of other evaluation tools.", no_args_is_help=True, rich_markup_mode=None
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 
 
 @exchange_app.command("harness")
@@ -49,9 +48,9 @@ def harness(
 
 @exchange_app.command("inspect")
 def inspect(
-    run: Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")] = None,
+    run: RunName = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the logs, one per arm.")] = Path("logs"),
-    project: Annotated[Path, typer.Option("--project", help="Folder with the recipe.")] = Path(),
+    project: Where = Path(),
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -8,20 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.options import Debug, Json, ProjectPath, Where
+
 review_app = typer.Typer(
     help="Review the rows a teacher drafted: nothing trains on them before.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Candidates, by id or its beginning.")]
-Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Name the accepted rows in the recipe (data.train).")]
 By = Annotated[str, typer.Option("--by", help="Who reviewed; kept with each row.")]
 Every = Annotated[bool, typer.Option("--all", help="All candidates that wait.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
 _SHOWN = 3
 
 

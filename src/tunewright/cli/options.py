@@ -1,0 +1,17 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it lies in.")]
+RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
+Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: train.rank=8. Repeatable.")]
+Input = Annotated[str | None, typer.Option("--input", help="Column with the question.")]
+Output = Annotated[str | None, typer.Option("--output", help="Column with the answer.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
