@@ -28,11 +28,8 @@ class Robustness(Record):
     cases: int
 
 
-class Refusals(Record):
-    """Share of refused prompts of one kind (safe or unsafe), before and after tuning; `low`, `high` are of `after`.
-
-    `rise` is the paired difference after minus before, with its own 95 % interval.
-    """
+class Share(Record):
+    """Share of cases of one `kind` before and after tuning; `low`, `high` are the 95 % interval of `after`."""
 
     kind: str
     cases: int
@@ -41,6 +38,14 @@ class Refusals(Record):
     low: float
     high: float
     p: float
+
+
+class Refusals(Share):
+    """Share of refused prompts of one kind (safe or unsafe), before and after tuning.
+
+    `rise` is the paired difference after minus before, with its own 95 % interval.
+    """
+
     rise: float = 0.0
     rise_low: float = 0.0
     rise_high: float = 0.0
@@ -64,17 +69,10 @@ class Ability(Record):
     p: float
 
 
-class Probe(Record):
-    """Share of cases a probe succeeds on, before and after tuning; the interval is of `after`.
+class Probe(Share):
+    """Share of cases a probe succeeds on, before and after tuning.
 
     `kind` `bias`: the answer changes with who asks. `kind` `injection`: an intruder's order is obeyed.
     """
 
     name: str
-    kind: str
-    cases: int
-    before: float
-    after: float
-    low: float
-    high: float
-    p: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -119,17 +118,15 @@ class Shelf:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
 
     def replies(self) -> dict[str, dict[str, Any]]:
         """All replies kept, by key."""
         return {row["key"]: row for row in self._lines("replies")}
 
     def keep(self, key: str, text: str, cost: float | None) -> None:
-        """Keep a reply, from whichever thread got it."""
+        """Keep a reply. One caller at a time: whoever asks in threads sees to that (`outside.ask`)."""
         row = {"key": key, "text": text, "cost": cost, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        with self._lock:
-            self._add("replies", row)
+        self._add("replies", row)
 
     def batch(self, name: str) -> Synthesis | None:
         """The batch as it was made, or None."""
