@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -54,7 +55,7 @@ def _section(model: type[BaseModel], prefix: str, told: set[type[BaseModel]]) ->
     for name, field in model.model_fields.items():
         inner = _models_in(field.annotation)
         meaning = field.description or (_first_line(inner[0]) if inner else "")
-        kind = _kind(field.annotation) + _bounds(field)
+        kind = _kind(field.annotation) + _limits(field.metadata)
         parts = [part for one in inner if one not in told for part in _part(one, f"{prefix}{name}.", told)]
         if parts:
             below += [line for _, section in parts for line in section]
@@ -94,17 +95,17 @@ def _kind(kind: Any) -> str:
     if origin is tuple:
         return f"list of {_kind(inner[0])}"
     if origin is typing.Annotated:
-        return _kind(inner[0])
+        return _kind(inner[0]) + _limits(inner[1:])
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return "settings"
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(kind, "text")
 
 
-def _bounds(field: FieldInfo) -> str:
-    """The limits of a number in signs: ", ≥ 1"."""
+def _limits(marks: Iterable[Any]) -> str:
+    """The limits of a number in signs: ", ≥ 1"; those of a part of a union are inside its own marks."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    limits = [f"{sign} {getattr(m, name)}" for m in field.metadata for name, sign in signs.items() if hasattr(m, name)]
-    return "".join(f", {limit}" for limit in limits)
+    flat = [m for mark in marks for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
+    return "".join(f", {sign} {getattr(m, name)}" for m in flat for name, sign in signs.items() if hasattr(m, name))
 
 
 def _default(field: FieldInfo) -> str:

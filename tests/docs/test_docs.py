@@ -145,6 +145,7 @@ def test_the_recipe_page_is_current() -> None:
     assert maker.PAGE.read_text(encoding="utf-8") == maker.page(), "run: python docs/make_recipe.py"
     for part in Recipe.model_fields:
         assert f"| `{part}` |" in maker.page()
+    assert "| `learning_rate` | number, > 0, or `auto` |" in maker.page(), "a limit inside a union is told"
 
 
 def test_every_finding_the_audit_makes_is_explained() -> None:
