@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data import accepting, checks, coverage, folds, hub, learned, near, permits, presidio, suites, whole
+from tunewright.data import accepting, checks, folds, hub, learned, near, permits, presidio, suites, whole
 from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
@@ -25,6 +25,7 @@ from tunewright.data.single import Also
 from tunewright.data.split import NAMES, TEST, TRAIN, VALIDATION, assign, clusters, rehearse, timed
 from tunewright.data.suites import Asked
 from tunewright.data.table import FAULTS, Table
+from tunewright.data.together import one_a_code
 from tunewright.data.version import write
 from tunewright.errors import DataError
 from tunewright.licences import Stated
@@ -261,8 +262,9 @@ def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
         *learned.meanings(table, look.same_meaning, spec.embedding if look.embed else "words"),
         *look.shift,
         *look.gaps,
+        *suites.findings(table, look.shared),
     ]
-    findings = suites.joined(coverage.joined(findings), table, look.shared)
+    findings = one_a_code(findings)
     findings.sort(key=lambda f: _SEVERITIES.index(f.severity))
     reasons = {"exact_duplicate": surplus, "leak_exact": leaking, "unsupervised": unsupervised}
     reasons |= {code: accepting.DROPS[code](look) for code in accept if code in accepting.DROPS}

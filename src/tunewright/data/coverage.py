@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -93,25 +93,4 @@ def _finding(asked: Requests, groups: list[np.ndarray], alone: int, usual: float
         message=f"{count:,} of {len(asked.drawn):,} requests, in {said(len(groups), 'group')}, "
         f"resemble no train row: {first}{' …' if len(groups) > 3 else ''}",
         remedy="Add rows like them, or settle that the model need not answer them: the groups show what is missing.",
-    )
-
-
-def joined(findings: Sequence[Finding]) -> list[Finding]:
-    """One finding a code: labels never taught and requests that no row resembles are told together."""
-    found: dict[str, Finding] = {}
-    for one in findings:
-        before = found.get(one.code)
-        found[one.code] = _both(before, one) if before and one.code == "coverage_gap" else one
-    return list(found.values())
-
-
-def _both(one: Finding, other: Finding) -> Finding:
-    return one.model_copy(
-        update={
-            "count": one.count + other.count,
-            "rows": (*one.rows, *other.rows)[:1000],
-            "evidence": {**one.evidence, **other.evidence},
-            "message": f"{one.message} {other.message}",
-            "remedy": f"{one.remedy} {other.remedy}",
-        }
     )

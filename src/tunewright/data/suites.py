@@ -3,7 +3,7 @@ this task from elsewhere must not be trained on either."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,16 +92,14 @@ def _paired(
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def joined(findings: Sequence[Finding], table: Table, both: Shared) -> list[Finding]:
-    """The findings with what the suites share put into `leak_exact` and `leak_near`, one finding a code."""
-    found = {f.code: f for f in findings}
+def findings(table: Table, both: Shared) -> Iterator[Finding]:
+    """`leak_exact` and `leak_near` of what the suites share with the rows that train."""
     for code, pairs in (("leak_exact", both.exact), ("leak_near", both.near)):
         if len(pairs):
-            found[code] = _joined(found.get(code), code, table, both, pairs)
-    return list(found.values())
+            yield _finding(code, table, both, pairs)
 
 
-def _joined(one: Finding | None, code: str, table: Table, both: Shared, pairs: np.ndarray) -> Finding:
+def _finding(code: str, table: Table, both: Shared, pairs: np.ndarray) -> Finding:
     cases = [both.asked[k] for k in np.unique(pairs[:, 0])]
     counts: dict[str, int] = {}
     for case in cases:
@@ -115,23 +113,17 @@ def _joined(one: Finding | None, code: str, table: Table, both: Shared, pairs: n
         {"suite": {"row": both.asked[k].case, "input": both.asked[k].turns[-1][:300]}, "train": snippet(table, int(i))}
         for k, i in pairs[:EXAMPLES]
     ]
-    before: Mapping[str, object] = one.evidence if one else {}
-    more: dict[str, object] = {
-        **before,
-        "train_rows": int(str(before.get("train_rows", 0))) + len(rows),
-        "suites": counts,
-        "examples": [*examples[:2], *(one.evidence["examples"] if one else ()), *examples[2:]],
-    }
+    evidence: dict[str, object] = {"train_rows": len(rows), "suites": counts, "examples": examples}
     if code == "leak_near":
-        more["test_rows"] = [*(one.evidence["test_rows"] if one else ()), *(case.case for case in cases)]
+        evidence["test_rows"] = [case.case for case in cases]
     return Finding(
         code=code,
         severity="error",
-        count=(one.count if one else 0) + len(cases),
-        rows=(*(case.case for case in cases), *table.names(rows), *(one.rows if one else ()))[:1000],
-        evidence=more,
-        message=f"{one.message} {message}" if one else message,
-        remedy=one.remedy if one else _REMEDIES[code],
+        count=len(cases),
+        rows=(*(case.case for case in cases), *table.names(rows))[:1000],
+        evidence=evidence,
+        message=message,
+        remedy=_REMEDIES[code],
     )
 
 
