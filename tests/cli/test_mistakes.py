@@ -76,7 +76,7 @@ def test_a_signal_outside_training_has_its_own_code_and_says_how_to_go_on(cli, m
     monkeypatch.setattr("tunewright.cli.app._open", lambda *_: os.kill(os.getpid(), number))
     ran = cli("plan", "--json")
     assert ran.code == code
-    assert "same command" in ran.document["error"]["remedy"]
+    assert "same command: tunewright plan --json" in ran.document["error"]["remedy"]
 
 
 def test_what_the_machine_refuses_is_not_called_our_mistake(cli, monkeypatch):

@@ -138,3 +138,22 @@ def test_a_redirect_is_not_followed(server):
     with pytest.raises(EndpointError, match="302"):
         endpoint(server)[0].chat(ask(["a"]), Sampling())
     assert len(server["asked"]) == 1
+
+
+def test_what_a_server_refuses_for_what_it_says_may_be_a_reply(server):
+    server["script"] = [(400, "too long"), (200, echo)]
+    texts = Endpoint(server["url"], "m", concurrency=1).chat(ask(["a", "b"]), Sampling(), tolerate=True)
+    assert [(r.text, r.refused) for r in texts] == [("", "answered 400: too long"), ("B", None)]
+    server["script"] = [(400, "too long")]
+    with pytest.raises(EndpointError, match="400"):
+        Endpoint(server["url"], "m").chat(ask(["a"]), Sampling())
+    server["script"] = [(401, "no key")]
+    with pytest.raises(EndpointError, match="401"):
+        Endpoint(server["url"], "m").chat(ask(["a"]), Sampling(), tolerate=True)
+
+
+def test_a_broken_tool_call_is_the_models_mistake_and_no_failure(server):
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"x": '}}
+    server["script"] = [(200, {"choices": [{"message": {"content": None, "tool_calls": [call]}}]})]
+    (reply,) = Endpoint(server["url"], "m").chat(ask(["a"]), Sampling())
+    assert reply.text == '<tool_call>{"name": "f", "arguments": {"x": }</tool_call>'

@@ -13,12 +13,14 @@ class FakeEngine:
         self.identity = identity
         self.asked = []
 
-    def generate(self, prompts, sampling, progress=None):
+    def generate(self, prompts, sampling, progress=None, arrived=None):
         found = []
-        for prompt in prompts:
+        for place, prompt in enumerate(prompts):
             self.asked.append(tuple(prompt))
             ids = [ord(c) for c in self.answer("".join(map(chr, prompt)))][: sampling.max_new_tokens - 1]
             found.append(Generation((*ids, 3), 0.01))
+            if arrived is not None:
+                arrived(place, found[-1])
             if progress is not None:
                 progress(1)
         return found

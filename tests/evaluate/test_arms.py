@@ -4,8 +4,8 @@ import pytest
 
 from tunewright.engine import Sampling
 from tunewright.engine.endpoint import Reply
-from tunewright.errors import DataError, RecipeError
-from tunewright.evaluate import Library, classify, decide, make_suite, prompt_variants, prompting, run_arm
+from tunewright.errors import DataError, EndpointError, Interrupted, RecipeError
+from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.evaluate.arms import read_predictions, run_endpoint
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
@@ -71,6 +71,48 @@ def test_rescoring_generates_nothing(tickets, tmp_path):
     assert silent.asked == []
     assert sum(p.score for p in found) == 10
     assert {p.scores["exact"] for p in found} == {0.0}
+
+
+def test_what_was_answered_before_a_stop_is_kept(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    path = tmp_path / "predictions.jsonl"
+
+    def stop(done, total):
+        if done == 7:
+            raise Interrupted("stopped")
+
+    first = FakeEngine(gold(suite))
+    with pytest.raises(Interrupted):
+        arm("base", suite, first, path, progress=stop)
+    assert len(read_predictions(path)) == 7
+    again = FakeEngine(gold(suite))
+    assert len(arm("base", suite, again, path)) == 40
+    assert len(again.asked) == 33
+
+
+def test_what_another_run_was_answered_is_taken_over(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    before, path = tmp_path / "before.jsonl", tmp_path / "now.jsonl"
+    arm("base", suite, FakeEngine(gold(suite)), before)
+    kept = before.read_text()
+    silent = FakeEngine(lambda prompt: "never asked")
+    found = arm("base", suite, silent, path, also=[before, tmp_path / "none.jsonl"])
+    assert silent.asked == [] and [p.score for p in found] == [1.0] * 40
+    assert len(read_predictions(path)) == 40 and before.read_text() == kept
+    other = FakeEngine(gold(suite), identity="fake+adapter")
+    arm("base", suite, other, tmp_path / "other.jsonl", also=[before])
+    assert len(other.asked) == 40  # other weights: nothing of it is theirs
+
+
+def test_replies_of_a_server_that_breaks_are_kept(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(), seed=0)
+    path, settings = tmp_path / "predictions.jsonl", {"prompts": lambda case: case.messages, "sampling": Sampling()}
+    with pytest.raises(EndpointError):
+        run_endpoint("external", suite, FakeEndpoint(breaks_after=11), **settings, path=path)
+    assert len(read_predictions(path)) == 11
+    then = FakeEndpoint()
+    assert len(run_endpoint("external", suite, then, **settings, path=path)) == 40
+    assert len(then.asked) == 29
 
 
 def test_prompted_adds_the_task_and_the_form_of_the_answer(tickets):
@@ -153,12 +195,25 @@ def test_rag_adds_the_nearest_passages_and_says_how_often_they_hold_the_answer(t
 class FakeEndpoint:
     identity = "endpoint:x:m"
 
-    def __init__(self):
-        self.asked = []
+    url = "x"
 
-    def chat(self, conversations, sampling, progress=None, tools=None):
-        self.asked += conversations
-        return [Reply(c[-1]["content"].split()[-1], 0.5, 4, 2) for c in conversations]
+    def __init__(self, breaks_after=None, refuses="never said"):
+        self.asked, self.breaks_after, self.refuses = [], breaks_after, refuses
+
+    def chat(self, conversations, sampling, progress=None, tools=None, arrived=None, tolerate=False):
+        replies = []
+        for place, said in enumerate(conversations):
+            if len(self.asked) == self.breaks_after:
+                raise EndpointError("answered 500", where="x")
+            self.asked.append(said)
+            reply = Reply(said[-1]["content"].split()[-1], 0.5, 4, 2)
+            if self.refuses in said[-1]["content"]:
+                assert tolerate
+                reply = Reply("", 0.1, refused="answered 400: too long")
+            replies.append(reply)
+            arrived(place, replies[-1])
+            progress(1)
+        return replies
 
     def cost(self, reply):
         return 0.002
@@ -176,6 +231,22 @@ def test_an_endpoint_is_an_arm_and_is_asked_once(tickets, tmp_path):
     assert decide(suite, {"external": again}).arms[0].cost == pytest.approx(2.0)
     assert [p.text for p in again] == [p.text for p in found]
     assert len(read_predictions(path)) == 40
+
+
+def test_a_case_that_a_server_refuses_is_counted_apart_and_asked_again_next_time(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(scorers=("choice", "similarity")), seed=0)
+    path, settings = tmp_path / "predictions.jsonl", {"prompts": lambda case: case.messages, "sampling": Sampling()}
+    settings |= {"path": path, "extra": measures(suite)}
+    found = run_endpoint("external", suite, FakeEndpoint(refuses="request 7 "), **settings)
+    assert [p.score for p in found] == [None if i == 7 else 1.0 for i in range(40)]
+    assert "too long" in found[7].error and found[7].scores == {"choice": None, "similarity": None}
+    arm = decide(suite, {"external": found}).arms[0]
+    assert (arm.cases, arm.errors, arm.score) == (39, 1, 1.0)
+    then = FakeEndpoint()
+    assert [p.score for p in run_endpoint("external", suite, then, **settings)] == [1.0] * 40
+    assert len(then.asked) == 1
+    with pytest.raises(EndpointError, match="refuses every case"):
+        run_endpoint("external", suite, FakeEndpoint(refuses="request"), **{**settings, "path": tmp_path / "o.jsonl"})
 
 
 def test_ways_to_say_the_task_are_the_same_each_time_and_the_plainest_comes_first(tickets):

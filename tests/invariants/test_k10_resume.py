@@ -117,6 +117,30 @@ def test_stopped_by_request(tmp_path: Path, whole: Path) -> None:
     _same_end(tmp_path, whole)
 
 
+@pytest.mark.parametrize("stopped_at", [3, 8])
+def test_stopped_while_it_is_scored(tmp_path: Path, whole: Path, stopped_at: int) -> None:
+    """The step is saved all the same and scored when the run goes on, so the choice is an undisturbed run's."""
+    scores, calls = [0.1, 0.5, 0.7, 0.2, 0.6, 0.3, 0.3, 0.9], 0
+
+    def score(model: Any) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == stopped_at:
+            raise Interrupted("stopped")
+        return scores[calls - 1 - (calls > stopped_at)]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.raises(Interrupted, match=f"step {3 * stopped_at} of 24; the state is saved"):
+        run(tmp_path, score=score)
+    assert (tmp_path / "checkpoints" / f"step-{3 * stopped_at}").is_dir()
+    result = run(tmp_path, resume=True, score=score)
+    torch.set_num_threads(threads)
+    assert calls == 9 and result.best_step == 24 and result.validation_score == 0.9
+    assert [event["score"] for event in _events(tmp_path, "validation")] == scores
+    _same_end(tmp_path, whole)
+
+
 def test_only_best_and_last_are_kept_and_the_best_is_given(tmp_path: Path) -> None:
     scores = iter([0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 0.3, 0.3])
     result = run(tmp_path, score=lambda model: next(scores))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from tests.command_line import colours
 from tunewright import journey
 from tunewright.errors import RunError, StorageError
+from tunewright.joins.telling import Silent
 from tunewright.joins.workshop import begin_run
 from tunewright.store import read_lines
 
@@ -142,3 +144,33 @@ def test_a_run_that_another_process_trains_is_left_alone(folder):
     with run.alone(), pytest.raises(RunError, match="another process"):
         journey.train(project, run=run)
     assert not run.trained.exists()
+
+
+class Watching(Silent):
+    """Remembers what was told of the scoring of validation cases."""
+
+    def __init__(self):
+        self.told = []
+
+    def progress(self, name, done, total, note=""):
+        if note == "validation":
+            self.told.append((done, total))
+
+
+def test_a_stop_while_validation_is_scored_waits_for_one_batch(folder, monkeypatch):
+    from tunewright.errors import Interrupted
+    from tunewright.joins import workshop
+
+    monkeypatch.setattr(workshop, "TorchEngine", partial(workshop.TorchEngine, batch_rows=4))
+    tell = Watching()
+    begun = lambda: any(done for done, _ in tell.told)  # noqa: E731
+    with pytest.raises(Interrupted, match="saved"):
+        journey.train(journey.open_project(folder, tell=tell, should_stop=begun))
+    done, total = tell.told[-1]
+    assert 0 < done < total
+    before = len(losses(folder))
+    result, _ = journey.train(journey.open_project(folder), resume=True)
+    assert len(losses(folder)) == result.steps > before
+    events = next(folder.glob(".tunewright/runs/*/events.jsonl"))
+    scored = {e["step"]: e["score"] for e in read_lines(events) if e["type"] == "validation"}
+    assert set(scored) == {before, result.steps} and None not in scored.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import warnings
@@ -37,8 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     except TyperException as error:
         code = _tell(TunewrightError(error.format_message(), remedy="See: tunewright --help"), as_json, 2)
     except (Abort, KeyboardInterrupt):
-        again = "Run the same command again; after training has begun: tunewright run --resume"
-        stopped = Interrupted("stopped; what was complete is kept.", remedy=again)
+        stopped = Interrupted("stopped; what was complete is kept.", remedy=_again(given))
         code = _tell(stopped, as_json, 128 + (stop.signal or signal.SIGINT))
     except Exit as error:
         code = error.exit_code
@@ -54,6 +54,14 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = _tell(unexpected, as_json, 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _again(given: list[str]) -> str:
+    """How to go on after a stop that could not wait for a safe place."""
+    command = shlex.join(["tunewright", *given])
+    if given[:1] in (["run"], ["train"], ["demo"]):
+        return f"Run the same command again: {command}; after training has begun: tunewright run --resume"
+    return f"Go on with the same command: {command}"
 
 
 def _refused(error: OSError) -> StorageError:

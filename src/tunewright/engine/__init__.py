@@ -4,8 +4,8 @@ Prompts that begin alike are computed once: a suite behind one system prompt rea
 """
 
 from tunewright.engine.embed import Embedder
-from tunewright.engine.endpoint import Endpoint
+from tunewright.engine.endpoint import Endpoint, Reply
 from tunewright.engine.sampling import Sampling
 from tunewright.engine.torch_engine import Engine, TorchEngine
 
-__all__ = ["Embedder", "Endpoint", "Engine", "Sampling", "TorchEngine"]
+__all__ = ["Embedder", "Endpoint", "Engine", "Reply", "Sampling", "TorchEngine"]

@@ -19,19 +19,25 @@ from tunewright.errors import EndpointError
 
 # Answers worth another try: too many requests, and the server's own troubles.
 PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
+# Answers that speak of one request (too long, filtered) and not of all.
+OF_ONE = frozenset({400, 413, 422})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 Messages = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with its wall seconds (retries included) and the tokens the server counted; `stopped`: it was done."""
+    """An answer with its wall seconds (retries included) and the tokens the server counted; `stopped`: it was done.
+
+    `refused` is what the server said where it would not answer this one request.
+    """
 
     text: str
     seconds: float
     prompt_tokens: int = 0
     completion_tokens: int = 0
     stopped: bool = True
+    refused: str | None = None
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -85,11 +91,13 @@ class Endpoint:
         progress: Callable[[int], None] | None = None,
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         arrived: Callable[[int, Reply], None] | None = None,
+        tolerate: bool = False,
     ) -> list[Reply]:
         """Answer each conversation, in order. `progress` is told of each that is done.
 
         `arrived` is given every reply, with its place, the moment it is there and in the thread that asked: what was
-        paid for can be kept even when another request fails.
+        paid for can be kept even when another request fails. With `tolerate` a request that the server refuses for what
+        it says is a reply that tells so, and no error.
 
         Raises `EndpointError` when the server refuses a request or does not answer after all tries.
         """
@@ -97,7 +105,7 @@ class Endpoint:
         replies: list[Reply] = []
 
         def ask(place: int) -> Reply:
-            reply = self._ask(bodies[place])
+            reply = self._ask(bodies[place], tolerate)
             if arrived is not None:
                 arrived(place, reply)
             return reply
@@ -136,14 +144,17 @@ class Endpoint:
             body["tools"] = [t if "function" in t else {"type": "function", "function": dict(t)} for t in tools]
         return json.dumps(body).encode()
 
-    def _ask(self, body: bytes) -> Reply:
+    def _ask(self, body: bytes, tolerate: bool) -> Reply:
         began = time.perf_counter()
         for attempt in range(self._retries + 1):
             try:
                 answer = self._post(body)
             except urllib.error.HTTPError as error:
                 if error.code not in PASSING or attempt == self._retries:
-                    raise self._refused(error) from None
+                    refusal = self._refused(error)
+                    if tolerate and error.code in OF_ONE:
+                        return Reply("", time.perf_counter() - began, refused=refusal.message)
+                    raise refusal from None
                 self._pause(_wait(attempt, error.headers.get("Retry-After")))
             except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
                 if attempt == self._retries:
@@ -195,11 +206,13 @@ class Endpoint:
 
 def _call_text(function: Mapping[str, Any]) -> str:
     """A tool call as our suites write it."""
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        arguments = json.loads(arguments or "{}")
-    call = json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
-    return f"<tool_call>{call}</tool_call>"
+    name, arguments = json.dumps(function.get("name"), ensure_ascii=False), function.get("arguments")
+    try:
+        parsed = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
+        written = json.dumps(parsed, ensure_ascii=False)
+    except ValueError:  # the model's mistake, and for the scorer to find
+        written = str(arguments)
+    return f'<tool_call>{{"name": {name}, "arguments": {written}}}</tool_call>'
 
 
 def _wait(attempt: int, asked: str | None) -> float:

@@ -19,6 +19,7 @@ from tunewright.errors import ModelError
 from tunewright.records import Generation
 
 Progress = Callable[[int], None]
+Arrived = Callable[[int, Generation], None]
 
 
 class Engine(Protocol):
@@ -28,7 +29,11 @@ class Engine(Protocol):
     def identity(self) -> str: ...
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, progress: Progress | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        progress: Progress | None = None,
+        arrived: Arrived | None = None,
     ) -> list[Generation]: ...
 
     def logprobs(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]: ...
@@ -76,9 +81,15 @@ class TorchEngine:
         return self._shares
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, progress: Progress | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        progress: Progress | None = None,
+        arrived: Arrived | None = None,
     ) -> list[Generation]:
         """Continue each prompt. `progress` is told how many more prompts are done, as they finish.
+
+        `arrived` is given each generation with its place before that: what was made can be kept whatever comes next.
 
         A generation's `seconds` is its share of the wall time of its batch. One that reaches the model's last position
         ends there, not `stopped`. Raises `ValueError` on an empty prompt, `ModelError` on one with no position left.
@@ -103,7 +114,10 @@ class TorchEngine:
                 seconds = (time.perf_counter() - began) / len(batch.rows)
                 for i, ids in zip(batch.rows, outputs, strict=True):
                     del ids[self._positions() - len(lists[i]) :]
-                    done[i] = Generation(tuple(ids), seconds, bool(ids) and ids[-1] in self.stop_ids)
+                    made = Generation(tuple(ids), seconds, bool(ids) and ids[-1] in self.stop_ids)
+                    done[i] = made
+                    if arrived is not None:
+                        arrived(i, made)
                 if progress is not None:
                     progress(len(batch.rows))
         return [g for g in done if g is not None]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tunewright.engine import Endpoint, Engine, Sampling
+from tunewright.engine import Endpoint, Engine, Reply, Sampling
+from tunewright.errors import EndpointError
 from tunewright.evaluate.classifier import Classifier
 from tunewright.evaluate.measures import Asked, Measure, measured
 from tunewright.evaluate.prompts import Prompts, answer_shown
@@ -48,43 +51,53 @@ def run_arm(
     path: Path,
     progress: Progress | None = None,
     extra: Mapping[str, Measure] = {},
+    also: Sequence[Path] = (),
 ) -> list[Prediction]:
     """Answer every case of the suite as arm `name` and score the answers, in the suite's order.
 
     `prompts` makes a case's messages, `render_prompt(messages, tools)` their token ids, `decode(ids)` text from
     output ids without the stop token; `template` is the renderer's fingerprint. Predictions are appended to `path`
-    as they are made; answers already there under the same key (by any arm) are taken from it and only scored anew.
+    as they are made; answers already there or in `also` under the same key (by any arm) are taken over, scored anew.
     At the end `path` holds one line per case of this arm. `progress(done, total)` is told as cases finish. `extra` are
-    the measures for scorers that need more than an answer.
-    An endpoint is sent the messages themselves; its template and tokens are its own.
+    the measures for scorers that need more than an answer. An endpoint is sent the messages; its template is its own.
     """
     if isinstance(engine, Endpoint):
-        return run_endpoint(name, suite, engine, prompts, sampling=sampling, path=path, progress=progress, extra=extra)
+        return run_endpoint(
+            name, suite, engine, prompts, sampling=sampling, path=path, progress=progress, extra=extra, also=also
+        )
     asked = [prompts(case) for case in suite.cases]
     rendered = [list(render_prompt(m, case.tools)) for m, case in zip(asked, suite.cases, strict=True)]
     keys = [prediction_key(engine, template, sampling, ids) for ids in rendered]
-    done = _known(name, suite, keys, path)
-    missing = [place for place in range(len(keys)) if place not in done]
+    done = _known(name, suite, keys, path, also)
     _tell(progress, len(done), len(suite.cases))
-    for at in range(0, len(missing), CHUNK):
-        chunk = missing[at : at + CHUNK]
-        made = [len(done)]
 
-        def more(n: int, made: list[int] = made) -> None:
-            made[0] += n
-            _tell(progress, made[0], len(suite.cases))
+    def keep(place: int, answer: Generation) -> None:
+        case = suite.cases[place]
+        done[place] = _prediction(name, suite, case, rendered[place], answer, decode, engine, keys[place])
+        append_line(path, done[place].model_dump(mode="json"))
 
-        answers = engine.generate([rendered[p] for p in chunk], sampling, more)
-        for place, answer in zip(chunk, answers, strict=True):
-            case = suite.cases[place]
-            fresh = _prediction(name, suite, case, rendered[place], answer, decode, engine, keys[place])
-            append_line(path, fresh.model_dump(mode="json"))
-            done[place] = fresh
+    missing = {place: ids for place, ids in enumerate(rendered) if place not in done}
+    _generate(engine, missing, sampling, keep, lambda: _tell(progress, len(done), len(suite.cases)))
     found = _measured(suite, [done[place] for place in range(len(keys))], asked, extra)
     if name in LOOKING_UP:
         found = [_with_lookup(p, c, m) for p, c, m in zip(found, suite.cases, asked, strict=True)]
     _settle(path, name, found)
     return found
+
+
+def _generate(
+    engine: Engine,
+    prompts: Mapping[int, Sequence[int]],
+    sampling: Sampling,
+    keep: Callable[[int, Generation], None],
+    tell: Callable[[], None],
+) -> None:
+    """Answer prompts by place. Each answer is kept as it comes: whoever stops between two batches loses neither."""
+    places = list(prompts)
+    for at in range(0, len(places), CHUNK):
+        chunk = places[at : at + CHUNK]
+        arrived = partial(lambda chunk, number, answer: keep(chunk[number], answer), chunk)
+        engine.generate([prompts[place] for place in chunk], sampling, lambda _: tell(), arrived)
 
 
 def run_endpoint(
@@ -97,41 +110,55 @@ def run_endpoint(
     path: Path,
     progress: Progress | None = None,
     extra: Mapping[str, Measure] = {},
+    also: Sequence[Path] = (),
 ) -> list[Prediction]:
     """Like `run_arm` for a server that takes messages; predictions carry what each request cost.
 
-    There are no token ids to keep, so the key is made of the server, the model's name, the messages and the sampling.
+    Every reply is kept as it arrives, for it is paid for. There are no token ids to keep, so the key is made of the
+    server, the model's name, the messages and the sampling. A case that the server refuses for what it says (too long,
+    filtered) is counted apart. Raises `EndpointError`, also where it refuses every case.
     """
     conversations = [prompts(case) for case in suite.cases]
-    keys = [
-        digest(endpoint.identity, sampling.key(), json.dumps([conversation, case.tools], sort_keys=True))
-        for conversation, case in zip(conversations, suite.cases, strict=True)
-    ]
-    found = _known(name, suite, keys, path)
+    said = [json.dumps([c, case.tools], sort_keys=True) for c, case in zip(conversations, suite.cases, strict=True)]
+    keys = [digest(endpoint.identity, sampling.key(), one) for one in said]
+    found = _known(name, suite, keys, path, also)
     missing = [place for place in range(len(keys)) if place not in found]
     _tell(progress, len(found), len(keys))
-    for at in range(0, len(missing), CHUNK):
-        chunk = missing[at : at + CHUNK]
-        tools = [suite.cases[p].tools for p in chunk]
-        for place, reply in zip(
-            chunk, endpoint.chat([conversations[p] for p in chunk], sampling, tools=tools), strict=True
-        ):
-            case = suite.cases[place]
-            blank = Prediction(
-                case=case.id,
-                arm=name,
-                text=reply.text,
-                score=None,
-                seconds=reply.seconds,
-                key=keys[place],
-                cost=endpoint.cost(reply),
-            )
-            found[place] = rescored(suite, case, blank)
-            append_line(path, found[place].model_dump(mode="json"))
-        _tell(progress, len(found), len(keys))
+    one_at_a_time = threading.Lock()
+
+    def keep(number: int, reply: Reply) -> None:
+        place = missing[number]
+        with one_at_a_time:
+            made = _replied(name, suite, suite.cases[place], reply, endpoint.cost(reply), keys[place])
+            found[place] = made
+            if made.key:
+                append_line(path, made.model_dump(mode="json"))
+
+    endpoint.chat(
+        [conversations[p] for p in missing],
+        sampling,
+        lambda _: _tell(progress, len(found), len(keys)),
+        [suite.cases[p].tools for p in missing],
+        keep,
+        tolerate=True,
+    )
+    refused = {place: found[place] for place in missing if not found[place].key}
+    if len(refused) == len(keys):
+        remedy = "Check the model's name and the URL."
+        raise EndpointError(f"refuses every case; the first: {refused[0].error}", where=endpoint.url, remedy=remedy)
     ordered = _measured(suite, [found[place] for place in range(len(keys))], conversations, extra)
+    ordered = [refused.get(place, row) for place, row in enumerate(ordered)]
     _settle(path, name, ordered)
     return ordered
+
+
+def _replied(name: str, suite: Suite, case: Case, reply: Reply, cost: float | None, key: str) -> Prediction:
+    """A server's reply, scored. A case that it would not answer has no score, and no key to be found again by (K18)."""
+    made = Prediction(case=case.id, arm=name, text=reply.text, score=None, seconds=reply.seconds, cost=cost)
+    if reply.refused:
+        none: dict[str, float | None] = dict.fromkeys(suite.scorers)
+        return made.model_copy(update={"scores": none, "error": f"the server {reply.refused}"})
+    return rescored(suite, case, made.model_copy(update={"key": key}))
 
 
 def _measured(
@@ -141,9 +168,9 @@ def _measured(
     return measured(suite, rows, [Asked(case, messages, row.text) for case, messages, row in told], extra)
 
 
-def _known(name: str, suite: Suite, keys: Sequence[str], path: Path) -> dict[int, Prediction]:
-    """Answers that `path` already holds under the cases' keys, by place in the suite, scored anew."""
-    kept = {p.key: p for p in _mended(path)}
+def _known(name: str, suite: Suite, keys: Sequence[str], path: Path, also: Sequence[Path]) -> dict[int, Prediction]:
+    """Answers that `path` or `also` hold under the cases' keys, by place in the suite, scored anew."""
+    kept = {p.key: p for other in also for p in read_predictions(other)} | {p.key: p for p in _mended(path)}
     found = {}
     for place, (case, key) in enumerate(zip(suite.cases, keys, strict=True)):
         if key in kept:

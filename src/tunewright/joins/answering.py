@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tunewright.engine import Engine
-from tunewright.errors import RecipeError, RenderError
+from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.joins import outside
+from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder, message_of
 from tunewright.project import RunFolder
-from tunewright.records import Example, Message, Prediction, PromptChoice, PromptScore, Suite
-from tunewright.store import write_json
+from tunewright.records import Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
+from tunewright.store import read_json, write_json
 
 _VALIDATION_CASES = 64
 
@@ -67,7 +69,8 @@ def answer(
         library=_library(project, run) if name in ("rag", "tuned_rag") else None,
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
-    return asked(project, name, suite, engine, run.predictions, prompts, stage)
+    also = earlier(project, run.predictions)
+    return asked(project, name, suite, engine, run.predictions, prompts, stage, also)
 
 
 def asked(
@@ -78,10 +81,11 @@ def asked(
     path: Path,
     prompts: Any = None,
     stage: str | None = None,
+    also: Sequence[Path] = (),
 ) -> list[Prediction]:
     """What `engine` answers to the suite's messages, or to what `prompts` makes of them, kept in `path`.
 
-    Progress is told under `stage`; without one nobody is told.
+    Progress is told under `stage`; without one nobody is told. What `also` holds already is taken over.
     """
     told = stage or ""
     return run_arm(
@@ -96,13 +100,34 @@ def asked(
         path=path,
         extra=made_measures(project, suite, engine),
         progress=(lambda done, total: project.progress(told, done, total, name.replace("_", "-"))) if stage else None,
+        also=also,
     )
 
 
+def earlier(project: Project, path: Path) -> list[Path]:
+    """Where the newest other run of the same base and data keeps what this one keeps in `path`, if there is any.
+
+    An answer is taken over by its key alone, so it is the one that would be made here again.
+    """
+    runs = project.folder.runs
+    if not path.is_relative_to(runs):
+        return []
+    own, *rest = path.relative_to(runs).parts
+    for run in reversed(project.folder.all_runs()):
+        kept = run.path.joinpath(*rest)
+        if run.id == own or not kept.is_file():
+            continue
+        with contextlib.suppress(RunError):  # a record that cannot be read says nothing here
+            made = read_json(run.record, RunRecord)
+            if (made.base_sha256, made.versions) == (project.base.sha256, versions()):
+                return [kept]
+    return []
+
+
 def made_measures(project: Project, suite: Suite, engine: Engine | None = None) -> dict[str, Any]:
-    """The measures of the suite's scorers that need a schema, rules, vectors or the arm's own model (`engine`)."""
+    """The measures of the suite's scorers that need a schema, rules, vectors, the prompt or the model (`engine`)."""
     spec = project.recipe.suite
-    if not set(suite.scorers) & {"json_schema", "tone", "similarity", "perplexity"}:
+    if not set(suite.scorers) & {"grounded", "json_schema", "tone", "similarity", "perplexity"}:
         return {}
     vectors = "similarity" in suite.scorers and spec.embedding != "words"
     return measures(
@@ -147,7 +172,8 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     scored = []
     for way in ways:
         prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
-        rows = asked(project, f"prompted, {way.name}", suite, project.untuned_engine, answered, prompts, stage)
+        engine, also = project.untuned_engine, earlier(project, answered)
+        rows = asked(project, f"prompted, {way.name}", suite, engine, answered, prompts, stage, also)
         mean = decide(suite, {"prompted": rows}).arms[0]
         scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
     # Of equals the first, which is the plainest.
@@ -188,19 +214,21 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     given = asked.model_dump(exclude={"prompt"})
     endpoint = outside.server(**given, privacy=project.recipe.privacy, where="arms.external")
     task, rows = project.recipe.task, project.train_examples
-    return run_arm(
-        "external",
-        project.suite,
-        endpoint,
-        prompts=prompting("prompted", project.suite, train=rows, task=task, count=_none, budget=0, variant=way),
-        render_prompt=project.render_prompt,
-        decode=project.renderer.decode,
-        template=project.renderer.fingerprint,
-        sampling=project.sampling,
-        path=run.predictions,
-        extra=made_measures(project, project.suite),
-        progress=lambda done, total: project.progress(stage, done, total, "external"),
-    )
+    with outside.keeping():
+        return run_arm(
+            "external",
+            project.suite,
+            endpoint,
+            prompts=prompting("prompted", project.suite, train=rows, task=task, count=_none, budget=0, variant=way),
+            render_prompt=project.render_prompt,
+            decode=project.renderer.decode,
+            template=project.renderer.fingerprint,
+            sampling=project.sampling,
+            path=run.predictions,
+            extra=made_measures(project, project.suite),
+            progress=lambda done, total: project.progress(stage, done, total, "external"),
+            also=earlier(project, run.predictions),
+        )
 
 
 def validation_suite(project: Project, most: int | Literal["auto"] = _VALIDATION_CASES) -> Suite:

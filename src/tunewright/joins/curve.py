@@ -182,11 +182,12 @@ def _trial(project: Project, suite: Suite, folder: Path, share: float, seed: int
                 resume=True,
                 should_stop=project.should_stop,
             )
+            engine = project.engine(fitted.model, "of a curve")
+            made = asked(project, "curve", suite, engine, work / "answers.jsonl", stage="curve")
         except Interrupted as stopped:
             remedy = "The same command goes on exactly where it stopped."
             raise Interrupted(stopped.message, where=f"{count} rows, seed {seed}", remedy=remedy) from None
-        engine = project.engine(fitted.model, "of a curve")
-        scores = [p.score for p in asked(project, "curve", suite, engine, work / "answers.jsonl")]
+        scores = [p.score for p in made]
         known = [s for s in scores if s is not None]
         trial = Trial(
             rows=count,

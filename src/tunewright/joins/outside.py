@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,8 +69,15 @@ def ask(
         with one_at_a_time:
             keep(keys[place], reply.text, endpoint.cost(reply))
 
-    try:
+    with keeping():
         endpoint.chat([asked[key] for key in keys], sampling, arrived=arrived)
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Around requests whose replies are kept as they come: what a server refuses is told with that."""
+    try:
+        yield
     except EndpointError as error:
         remedy = f"{error.remedy} What was answered is kept: the same command goes on."
         raise EndpointError(error.message, where=error.where, remedy=remedy) from None

@@ -147,7 +147,8 @@ def _scorer(project: Project) -> Any:
     def judge(model: Any) -> float:
         # A folder of its own each time: weights in training have no name that answers could be kept under.
         with tempfile.TemporaryDirectory() as folder:
-            rows = asked(project, "validation", cases, project.engine(model, "in training"), Path(folder) / "v.jsonl")
+            path = Path(folder) / "v.jsonl"
+            rows = asked(project, "validation", cases, project.engine(model, "in training"), path, stage="train")
         return decide(cases, {"validation": rows}).arms[0].score
 
     return judge

@@ -84,34 +84,40 @@ def fit(
     Several processes started together take each step together, and every one of them calls this; `directory` is the
     same folder for all. Only the first writes, scores and is listened to.
 
-    Raises `Interrupted` after a saved step when `should_stop` says so; `TrainingError` when losses are not numbers,
-    nothing is trainable, nothing is supervised, or memory is out at a single example; `StorageError` when the disk
-    refuses.
+    Raises `Interrupted` after a saved step when `should_stop` says so or `score` raises it (the resumed run scores
+    that step anew); `TrainingError` when losses are not numbers, nothing is trainable, nothing is supervised, or memory
+    is out at a single example; `StorageError` when the disk refuses.
     """
     if not any(example.supervised for example in train):
         raise TrainingError("no training example has a supervised token.", remedy="Check the data's assistant turns.")
     torch.manual_seed(settings.seed)
     run = _begin(model, train, validation, settings, directory, on_event)
-    total, step = total_steps(len(train), settings), 0
+    total, step, measured = total_steps(len(train), settings), 0, True
     if resume:
-        step = _resume(run)
+        step, measured = _resume(run)
     run.events.tell("start", **_facts(run, total, step))
     saves = checkpoint_steps(total, settings)
+    if step in saves and not measured and not _checkpoint(run, step, score):
+        raise _interrupted(run, step, total)
     while step < total:
         _step(run, step, total)
         step += 1
         stopping = step < total and run.ranks.any(should_stop is not None and should_stop())
         if step in saves:
-            _checkpoint(run, step, score)
+            stopping = not _checkpoint(run, step, score) or stopping
         elif stopping:
             _checkpoint(run, step, None, measure=False)
         if stopping:
-            raise Interrupted(
-                f"stopped after step {step} of {total}; the state is saved.",
-                where=str(run.folder),
-                remedy="Resume to go on exactly where it stopped.",
-            )
+            raise _interrupted(run, step, total)
     return _end(run, total)
+
+
+def _interrupted(run: _Run, step: int, total: int) -> Interrupted:
+    return Interrupted(
+        f"stopped after step {step} of {total}; the state is saved.",
+        where=str(run.folder),
+        remedy="Resume to go on exactly where it stopped.",
+    )
 
 
 def _begin(
@@ -149,11 +155,12 @@ def _begin(
     )
 
 
-def _resume(run: _Run) -> int:
+def _resume(run: _Run) -> tuple[int, bool]:
+    """The step after which the run goes on, and whether what was saved there was measured."""
     found = checkpoints.saved(run.folder / "checkpoints")
     if not found:
         run.events.rewind(0)
-        return 0
+        return 0, True
     last = found[-1]
     if last.state["settings"] != run.settings.model_dump(mode="json") or last.state["examples"] != len(run.train):
         raise RunError(
@@ -165,7 +172,7 @@ def _resume(run: _Run) -> int:
     run.computer.refresh()
     run.losses, run.tokens, run.seconds = last.state["losses"], last.state["tokens"], last.state["seconds"]
     run.events.rewind(last.step)
-    return last.step
+    return last.step, last.state.get("measured", True)
 
 
 def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
@@ -313,16 +320,18 @@ def _lower(run: _Run, batches: Sequence[Batch], step: int, out: bool) -> None:
         run.events.tell("memory", step=step + 1, micro_batch_tokens=run.budget)
 
 
-def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True) -> None:
+def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True) -> bool:
+    """Measure and save; false where whoever scores was stopped, and what is saved is still to be measured."""
     run.model.eval()
     loss = value = None
     if measure:
-        loss = _validation_loss(run)
-        value = run.ranks.once(lambda: float(score(run.model)) if score else None)
+        value, measure = run.ranks.once(lambda: _scored(run, score))
+        loss = _validation_loss(run) if measure else None
         if loss is not None or value is not None:
             run.events.tell("validation", step=step, loss=loss, score=value)
     state = {
         "step": step,
+        "measured": measure,
         "validation_loss": loss,
         "score": value,
         "losses": run.losses,
@@ -335,6 +344,15 @@ def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True)
     run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, run.names, state) and None)
     kept = checkpoints.saved(folder)
     run.events.tell("checkpoint", step=step, path=f"checkpoints/step-{step}", best_step=checkpoints.best(kept).step)
+    return measure
+
+
+def _scored(run: _Run, score: Score | None) -> tuple[float | None, bool]:
+    """The model's score, if anybody scores, and whether it was let finish."""
+    try:
+        return float(score(run.model)) if score else None, True
+    except Interrupted:
+        return None, False
 
 
 def _validation_loss(run: _Run) -> float | None:
