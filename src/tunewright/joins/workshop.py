@@ -24,6 +24,7 @@ from tunewright.evaluate import make_suite
 from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
 from tunewright.joins.parts import data_of, held_and_rest, rows_of
+from tunewright.joins.remembered import key_of, remembered
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
@@ -118,7 +119,11 @@ class Project:
     @cached_property
     def audit(self) -> Audit:
         """The audit of the recipe's data; the same files and settings give the same dataset version."""
-        return _counted(self, lambda options: audit(data_of(self.recipe), **options))
+        recipe, root, counted = self.recipe, self.folder.root, self.count_tokens
+        base = (self.base.sha256, self.renderer.fingerprint, recipe.train.max_length, self.licence) if counted else ()
+        key = key_of(recipe, root, asked_of(recipe, root), sorted(self.allow.items()), base)
+        make = lambda: _counted(self, lambda options: audit(data_of(recipe), **options))  # noqa: E731
+        return remembered(self.folder.store, key, make)
 
     def fixed(self, accept: Sequence[str]) -> dataset_versions.Fix:
         """The data with fixes accepted, by the codes of findings: the version before, the one after, what differs."""
