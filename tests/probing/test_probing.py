@@ -5,10 +5,19 @@ import json
 import pytest
 
 from tests.command_line import colours
+from tunewright.engine import TorchEngine
 from tunewright.errors import DataError, ScorerError
 from tunewright.evaluate.scorers import score
 from tunewright.joins import beyond
-from tunewright.probing import abilities_gate, ability, ability_suite, bias_probes, injection_probes, probes
+from tunewright.probing import (
+    abilities_gate,
+    ability,
+    ability_suite,
+    bias_probes,
+    injection_probes,
+    probes,
+    provoked_probes,
+)
 from tunewright.records import Ability, Case, Prediction, Suite
 
 
@@ -138,6 +147,18 @@ def test_probes_find_a_model_that_listens_to_names_and_intruders():
     orders = {p.name: p.after for p in injection_probes(suite, steady, obedient)}
     assert orders == {"an order at the end": 1, "an order at the start": 1, "an order in a document": 0}
 
+    def scored(say):
+        """Answers as a suite scores them: by `toxicity` where that is asked for."""
+        return lambda asked, note: [
+            p.model_copy(update={"score": score(asked.primary, p.text, c, ())})
+            for p, c in zip(answers(say)(asked, note), asked.cases, strict=True)
+        ]
+
+    calm = scored(lambda text: "Your parcel was developed in Leipzig and made by a chatty botanist.")
+    rude = scored(lambda text: "Shut up, moron" if "junk" in text else "As an AI, I was trained by a company.")
+    provoked = {p.kind: (p.before, p.after, p.cases) for p in provoked_probes(suite, calm, rude)}
+    assert provoked == {"toxicity": (0, 1, 20), "role": (0, 1, 20)}
+
 
 def test_trials_and_the_gate_on_a_small_run(cli, project, tmp_path, scripted, monkeypatch):
     monkeypatch.setattr(beyond, "_ABILITY_TOKENS", 8)
@@ -159,7 +180,12 @@ def test_trials_and_the_gate_on_a_small_run(cli, project, tmp_path, scripted, mo
     assert cli("evaluate", "--project", folder).code in (0, 3)
     found = cli("trials", "--project", folder, "--cases", "2", "--json").document
     assert [(a["kind"], a["cases"]) for a in found["abilities"]] == [("ability", 4), ("elsewhere", 3)]
-    assert [p["kind"] for p in found["probes"]] == ["bias", "injection", "consistency"]
+    assert [p["kind"] for p in found["probes"]] == ["bias", "injection", "toxicity", "role", "consistency"]
+    kept = {path: path.read_bytes() for path in (folder / ".tunewright").glob("runs/*/trials/*.jsonl")}
+    with monkeypatch.context() as silent:
+        silent.setattr(TorchEngine, "generate", lambda *_, **__: pytest.fail("asked again"))
+        assert cli("trials", "--project", folder, "--cases", "2", "--json").document["probes"] == found["probes"]
+    assert kept == {path: path.read_bytes() for path in kept}
     assert [(r["kind"], r["cases"]) for r in found["refusals"]] == [("safe", 1), ("unsafe", 1)]
     said = cli("evaluate", "--project", folder, "--json").document
     gates = {g["name"]: g for g in said["gates"]}

@@ -1,3 +1,4 @@
+import json
 import math
 import random
 
@@ -53,6 +54,11 @@ def test_forgetting_that_may_be_chance_is_amber():
     assert limit_gate(found, (found.low + found.rise) / 2).ok is None
 
 
+def test_a_model_that_finds_everything_impossible_is_told_and_no_overflow():
+    found = forgetting(Constant(-2.0), Constant(-5000.0), list, passages=["some text"])
+    assert found.after > 1e20 and found.rise > 1e20 and limit_gate(found, 0.1).ok is False
+
+
 def test_nothing_lost_is_a_rise_of_zero():
     same = forgetting(Constant(-3.0), Constant(-3.0), list, passages=["some text"])
     assert (same.rise, same.low, same.high) == (0, 0, 0)
@@ -64,23 +70,74 @@ def prediction(case, text="", score=None):
     return Prediction(case=case, arm="tuned", text=text, score=score, seconds=0)
 
 
+def case(name, asked="q", expected=""):
+    return Case(id=name, messages=({"role": "user", "content": asked},), expected=expected)
+
+
+def learnt(*answers):
+    return [Example((Message("user", "q"), Message("assistant", a)), row=f"t:{i}") for i, a in enumerate(answers, 1)]
+
+
+SECRET = "my account number is four seven one one and my dog is called Bruno the Second"
+
+
+def counts(predictions, train, cases):
+    return {finding.code: finding.count for finding in memorisation(predictions, train, cases)}
+
+
 def test_memorised_text_is_found_and_what_a_case_asks_for_is_not():
-    secret = "my account number is four seven one one and my dog is called Bruno the Second"
-    train = [Example((Message("user", "q"), Message("assistant", f"{secret} of Kent.")), row="t:1")]
-    found = memorisation(
+    train = learnt(f"{SECRET} of Kent.")
+    cases = [case("a"), case("b", expected=f"{SECRET}."), case("c"), case("d"), case("e"), case("f", asked=SECRET)]
+    verbatim, near = memorisation(
         [
-            prediction("a", f"Well: {secret}!"),
-            prediction("b", f"Well: {secret}!"),
+            prediction("a", f"Well: {SECRET}!"),
+            prediction("b", f"Well: {SECRET}!"),
             prediction("c", "something else entirely that has nothing in common with any row that was learnt from"),
-            prediction("d", secret.replace("four seven", "for seven").replace("Second", "2nd") + " of Kent"),
+            prediction("d", SECRET.replace("four seven", "for seven").replace("Second", "2nd") + " of Kent"),
             prediction("e", "short"),
+            prediction("f", f"You said: {SECRET} of Kent"),
         ],
         train,
-        {"b": f"{secret}."},
+        cases,
     )
-    verbatim, near = found
     assert (verbatim.code, verbatim.count, verbatim.rows) == ("memorised", 1, ("a", "t:1"))
-    assert near.count >= 1 and "d" in near.rows
+    assert (near.code, near.count, near.rows) == ("memorised_near", 1, ("d", "t:1"))
+
+
+def order(number, day, who):
+    return f"Dear {who}, thank you for your order {number}: it leaves our house on {day} and you need do nothing more."
+
+
+def test_how_answers_are_put_is_no_memory():
+    letters = learnt(*(order(i, f"day {i}", f"customer {i}") for i in range(40)))
+    # The right letter, and one with a wrong number: both are nearly a training answer, as any letter would be.
+    right, wrong = order(777, "Monday", "Ms Reed"), order(3, "Monday", "Ms Reed")
+    asked = case("a", expected=right)
+    assert counts([prediction("a", right)], letters, [asked]) == {"memorised": 0, "memorised_near": 0}
+    assert counts([prediction("a", wrong)], letters, [asked]) == {"memorised": 0, "memorised_near": 0}
+    # Said where nobody wanted it, it is still how forty rows are put; were there three, it would be what they say.
+    lost, said = case("a", expected="We are sorry."), [prediction("a", order(901, "day 90", "customer 90"))]
+    assert counts(said, letters, [lost]) == {"memorised": 0, "memorised_near": 0}
+    assert counts(said, letters[:3], [lost]) == {"memorised": 0, "memorised_near": 1}
+    # What it gives away of one of them word for word counts all the same.
+    assert counts([prediction("a", order(3, "day 3", "customer 3"))], letters, [lost])["memorised"] == 1
+
+
+def test_json_is_looked_at_text_by_text():
+    def slots(artist, track, note="none"):
+        kept = {"intent": "PlayMusic", "slots": {"artist": artist, "track": track, "service": "radio", "year": "1999",
+                "album": "the first one of them"}, "note": note}  # fmt: skip
+        return json.dumps(kept)
+
+    rows = learnt(*(slots(f"artist {i}", f"track {i}") for i in range(3)), slots("x", "y", SECRET))
+    asked = case("a", expected=slots("nobody", "nothing"))
+    form = [prediction("a", slots("artist 1", "track 2"))]
+    assert counts(form, rows, [asked]) == {"memorised": 0, "memorised_near": 0}
+    told = slots("nobody", "nothing", f"by the way {SECRET}")
+    for text in (told, told[:-9], f"```json\n{told}\n```", f"Sure.\n<tool_call>{told}</tool_call>"):
+        assert counts([prediction("a", text)], rows, [asked])["memorised"] == 1, text
+    called = [Example((Message("user", "q"), Message("assistant", "", ({"name": "f", "arguments": {"x": SECRET}},))))]
+    assert counts([prediction("a", told)], called, [asked])["memorised"] == 1
 
 
 def suite():
@@ -100,10 +157,21 @@ def test_changes_are_seeded_and_touch_the_question_alone(change):
     assert all(c.messages[0]["content"] == "Keep Me." and c.expected == "x" for c in one.cases)
     changed = sum(a.messages != b.messages for a, b in zip(one.cases, suite().cases, strict=True))
     assert changed >= 10
-    if change in ("typos", "white_space", "preamble"):
+    if change in ("typos", "white_space", "preamble", "reworded"):
         assert one != other
     if change == "no_punctuation":
         assert one.cases[0].messages[1]["content"] == "Where is my parcel ordered on 3.5.2026"
+    if change == "cut_short":
+        assert one.cases[0].messages[1]["content"] == "Where is my parcel, ordered on"
+
+
+def test_rewording_says_in_full_what_was_said_short_and_keeps_the_rest():
+    asked = "I can't log in, it's broken and you’ll know why {x}. Isn't that the dog's?"
+    one = CHANGES["reworded"](asked, random.Random(0))
+    said = "I cannot log in, it is broken and you will know why {x}. Is not that the dog's?"
+    assert said in one and len(one) > len(said)
+    assert CHANGES["cut_short"]("one", random.Random(0)) == "one" and CHANGES["cut_short"]("", random.Random(0)) == ""
+    assert CHANGES["cut_short"]("a b\nc  d e", random.Random(0)) == "a b\nc  d"
 
 
 def test_robustness_is_paired_and_corrected_for_asking_often():

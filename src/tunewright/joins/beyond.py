@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
 from tunewright.joins import folding
+from tunewright.joins.answering import made_measures
 from tunewright.joins.workshop import Project
 from tunewright.probing import (
     abilities_gate,
@@ -20,6 +22,7 @@ from tunewright.probing import (
     changed_answers,
     injection_probes,
     probe,
+    provoked_probes,
 )
 from tunewright.project import RunFolder
 from tunewright.records import (
@@ -99,7 +102,7 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     stored = [p for p in map(Prediction.model_validate, _lines(run.predictions)) if p.arm == "tuned"]
     if not stored or not run.trained.is_file():
         raise RunError("this run has no answers of a tuned model yet.", where=run.id, remedy="tunewright evaluate")
-    suite = project.suite.model_copy(update={"cases": project.suite.cases[:cases]})
+    suite = _drawn(project, project.suite, cases)
     with project.tell.stage("forgetting") as found:
         general = forgotten(project, run)
         found.append(f"general text {100 * general.rise:+.1f} % [{100 * general.low:+.1f}, {100 * general.high:+.1f}]")
@@ -109,15 +112,14 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
             altered = perturbed(suite, change)
             changed[change] = _own(project, run, altered, "tuned", f"wording-{change}", change)
         wordings = robustness(stored, changed, sources=project.suite.sources)
-        worst = wordings[0]
-        found.append(f"{len(CHANGES)} changes of wording; worst {worst.change}: {100 * worst.difference:+.1f} points")
+        said = [f"worst {one.change}: {100 * one.difference:+.1f} points" for one in wordings[:1]]
+        found.append(f"{len(CHANGES)} changes of wording; {said[0] if said else 'no case could be scored'}")
     with project.tell.stage("memory") as found:
-        expected = {c.id: c.expected for c in project.suite.cases}
-        memory = memorisation(stored, project.train_examples, expected)
+        memory = memorisation(stored, project.train_examples, project.suite.cases)
         found.append(memory[0].message)
     declined = _refusals(project, run, safety or _safety(project))
     kept = [*_abilities(project, run), *_elsewhere(project, run)]
-    probes = _probes(project, run, suite.model_copy(update={"cases": suite.cases[:_PROBED]}))
+    probes = _probes(project, run, _drawn(project, suite, _PROBED))
     made = Trials(
         run=run.id,
         forgetting=general,
@@ -129,6 +131,13 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     )
     write_json(run.trials, made.model_dump(mode="json"))
     return made
+
+
+def _drawn(project: Project, suite: Suite, most: int) -> Suite:
+    """The suite with at most so many of its cases, drawn: files are often sorted, and their first rows alike."""
+    rng = random.Random(project.recipe.data.split.seed)
+    places = sorted(rng.sample(range(len(suite.cases)), min(most, len(suite.cases))))
+    return suite.model_copy(update={"cases": tuple(suite.cases[place] for place in places)})
 
 
 def _refusals(project: Project, run: RunFolder, path: Path | None) -> list[Refusals]:
@@ -176,19 +185,25 @@ def _both(project: Project, run: RunFolder, suite: Suite, kind: str, file: str, 
 
 
 def _probes(project: Project, run: RunFolder, suite: Suite) -> list[Probe]:
-    """Who asks exchanged, orders slipped in, and the same question asked twice."""
+    """Who asks exchanged, orders slipped in, provocations, and the same question asked twice.
+
+    Each has a file of its own, for a file holds one answer a case of an arm.
+    """
 
     def before(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _own(project, run, asked, "base", "probes", note)
+        return _own(project, run, asked, "base", f"probes-{asked.id}", note)
 
     def after(asked: Suite, note: str) -> Sequence[Prediction]:
-        return _own(project, run, asked, "tuned", "probes", note)
+        return _own(project, run, asked, "tuned", f"probes-{asked.id}", note)
 
     with project.tell.stage("probes") as said:
-        found = [*bias_probes(suite, before, after), *injection_probes(suite, before, after)]
+        kinds = (bias_probes, injection_probes, provoked_probes)
+        found = [one for kind in kinds for one in kind(suite, before, after)]
         draws = [replace(project.sampling, temperature=0.7, seed=seed) for seed in (1, 2)]
         first, then = (
-            changed_answers(*(_own(project, run, suite, one, "probes", "asked twice", draw=d) for d in draws))
+            changed_answers(
+                *(_own(project, run, suite, one, f"probes-draw-{d.seed}", "asked twice", draw=d) for d in draws)
+            )
             for one in ("base", "tuned")
         )
         found.append(probe("asked twice at temperature 0.7", "consistency", first, then, suite.sources))
@@ -236,10 +251,11 @@ def _answer(
     """Answers of the arm `base` or `tuned`, kept under the run."""
     folder = run.path / "trials"
     folder.mkdir(exist_ok=True)
+    engine = project.untuned_engine if arm == "base" else project.tuned_engine(run.weights)
     return run_arm(
         arm,
         suite,
-        project.untuned_engine if arm == "base" else project.tuned_engine(run.weights),
+        engine,
         prompts=prompting(arm, suite, train=(), task=None, count=lambda messages, tools: 0, budget=0),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
@@ -247,6 +263,7 @@ def _answer(
         sampling=draw or (Sampling(max_new_tokens=longest) if longest else project.sampling),
         path=folder / f"{file}.jsonl",
         progress=lambda done, total: project.progress("trials", done, total, note.replace("_", " ")),
+        extra=made_measures(project, suite, engine),
     )
 
 

@@ -24,9 +24,11 @@ def ability_suite(path: Path, *, cases: int, seed: int) -> Suite:
     file that is neither.
     """
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (FileNotFoundError, IsADirectoryError):
         raise DataError("there is no such file.", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise DataError("is no text in UTF-8.", where=path.name, remedy=f"Lines like {_FORMS}.") from None
     read = [_case(line, f"{path.name}:{number}") for number, line in enumerate(lines, 1)]
     scorers = {scorer for _, scorer in read}
     if len(scorers) != 1:

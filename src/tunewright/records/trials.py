@@ -72,7 +72,8 @@ class Ability(Record):
 class Probe(Share):
     """Share of cases a probe succeeds on, before and after tuning.
 
-    `kind` `bias`: the answer changes with who asks. `kind` `injection`: an intruder's order is obeyed.
+    `kind` `bias`: the answer changes with who asks. `injection`: an intruder's order is obeyed. `toxicity`: a taunt is
+    answered with an insult. `role`: asked who it is, the model says so. `consistency`: a second draw differs.
     """
 
     name: str

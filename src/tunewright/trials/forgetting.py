@@ -33,16 +33,21 @@ def forgetting(
     return Forgetting(
         before=_perplexity(before),
         after=_perplexity(after),
-        rise=math.exp(mean) - 1,
-        low=math.exp(low) - 1,
-        high=math.exp(high) - 1,
+        rise=_exp(mean) - 1,
+        low=_exp(low) - 1,
+        high=_exp(high) - 1,
         tokens=len(differences),
     )
 
 
 def _perplexity(logprobs: Sequence[Sequence[float]]) -> float:
     values = [x for row in logprobs for x in row]
-    return math.exp(-sum(values) / len(values))
+    return _exp(-sum(values) / len(values))
+
+
+def _exp(value: float) -> float:
+    """A model that has gone astray finds a text next to impossible: a very large number, and no overflow."""
+    return math.exp(min(value, 50.0))
 
 
 def forgetting_gate(found: Forgetting, limit: float) -> Gate:

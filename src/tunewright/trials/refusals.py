@@ -40,10 +40,12 @@ def safety_suite(path: Path) -> Suite:
     Raises `DataError` for a missing file or other columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise DataError("there is no such file.", where=str(path)) from None
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError("is no CSV in UTF-8.", where=path.name) from None
     if not rows or not {"prompt", "label"} <= rows[0].keys():
         raise DataError("needs the columns `prompt` and `label`.", where=str(path))
     cases = []

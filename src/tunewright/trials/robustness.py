@@ -51,6 +51,41 @@ def _greeting(text: str, rng: random.Random) -> str:
     return f"{opening} {text}"
 
 
+_IN_FULL = {
+    "won't": "will not",
+    "can't": "cannot",
+    "n't": " not",
+    "i'm": "I am",
+    "'re": " are",
+    "'ve": " have",
+    "'ll": " will",
+}
+_SHORT = re.compile(
+    r"\bwon't\b|\bcan't\b|n't\b|\bI'm\b|'(?:re|ve|ll)\b|\b(?:it|that|there|here|what|where|who|how)'s\b", re.IGNORECASE
+)
+
+
+def _reworded(text: str, rng: random.Random) -> str:
+    """The same asked another way: what is said short is said in full, and a sentence asks around it."""
+    full = _SHORT.sub(lambda short: _IN_FULL.get(short[0].lower()) or f"{short[0][:-2]} is", text.replace("’", "'"))
+    return rng.choice(
+        [
+            "Could you help me with the following? {}",
+            "This is what I would like to ask: {}",
+            "Please see to this: {}",
+            "{}\n\nThat is all I wanted to ask.",
+            "I have a request. {}",
+        ]
+    ).format(full)
+
+
+def _cut_short(text: str, rng: random.Random) -> str:
+    """The last fifth of the words, at least one, is missing, as where somebody sent too soon."""
+    words = list(re.finditer(r"\S+", text))
+    kept = min(len(words) - 1, round(0.8 * len(words)))
+    return text[: words[kept - 1].end()] if kept > 0 else text
+
+
 CHANGES: dict[str, Change] = {
     "typos": _typos,
     "lower_case": lambda text, rng: text.lower(),
@@ -58,6 +93,8 @@ CHANGES: dict[str, Change] = {
     "white_space": _spaces,
     "no_punctuation": _unpunctuated,
     "preamble": _greeting,
+    "reworded": _reworded,
+    "cut_short": _cut_short,
 }
 
 
