@@ -34,9 +34,11 @@ def test_both_orders_are_asked_and_a_judge_that_likes_the_first_flips_always():
 
 
 def test_verdicts_are_read_strictly():
-    words = iter(["(A) is better", "b", "both (a) and (b)", "no idea", "Output (b)", "(a)"])
-    found = judge_pairs(pairs(3), lambda prompts: [next(words) for _ in prompts], "r")
-    assert found == [Judgement("first", "first"), Judgement(None, None), Judgement("second", "second")]
+    said = ["(A) is better", "b", "both (a) and (b)", "no idea", "Output (b)", "(a)", "**A**: it is right", "[[B]]\n"]
+    words = iter([*said, "A good answer would say why.", "a better one is hard to find"])
+    found = judge_pairs(pairs(5), lambda prompts: [next(words) for _ in prompts], "r")
+    first, second, none = Judgement("first", "first"), Judgement("second", "second"), Judgement(None, None)
+    assert found == [first, none, second, first, none]
 
 
 def perfect(n):
@@ -58,6 +60,12 @@ def test_an_uncalibrated_judge_cannot_gate_whatever_it_says():
     assert judge_gate([Judgement("second", "second")] * 100, calibrate(*perfect(60))).ok is False
     mixed = [Judgement("first", "first"), Judgement("second", "second")] * 20
     assert judge_gate(mixed, calibrate(*perfect(60))).ok is None
+    # A hundred cases of four sources are four witnesses: too few to tell, whichever way they all go.
+    for way in ("first", "second"):
+        told = judge_gate([Judgement(way, way)] * 100, calibrate(*perfect(60)), clusters=[i % 4 for i in range(100)])
+        assert (
+            told.ok is None and told.message != judge_gate([Judgement(way, way)] * 100, calibrate(*perfect(60))).message
+        )
 
 
 def test_kappa_is_scikit_learns():

@@ -11,6 +11,7 @@ from tunewright.joins import judging
 from tunewright.joins.workshop import begin_run
 from tunewright.records import Prediction
 from tunewright.review import labelled_pairs, write_sheets
+from tunewright.review.judge import PROMPT
 from tunewright.store import read_json, read_lines, write_text
 
 COLOURS = {"red", "green", "blue"}
@@ -125,11 +126,11 @@ def test_labels_come_from_filled_sheets_too(judged, tmp_path):
     key = read_json(tmp_path / "r" / "key.json")["first_is"][sheets[0].name]
     import csv
 
-    with sheets[0].open(newline="") as file:
+    with sheets[0].open(encoding="utf-8-sig", newline="") as file:
         filled = list(csv.reader(file))
     for line in filled[1:]:
         line[4] = key[line[0]]
-    with sheets[0].open("w", newline="") as file:
+    with sheets[0].open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(filled)
     pairs = labelled_pairs(tmp_path / "r")
     assert len(pairs) == 5 and all(p.human == "first" and p.first in COLOURS for p in pairs)
@@ -138,3 +139,30 @@ def test_labels_come_from_filled_sheets_too(judged, tmp_path):
         labelled_pairs(tmp_path / "bad.jsonl")
     with pytest.raises(DataError, match="no such file"):
         labelled_pairs(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(("model", "right", "flips"), [("GPT-4", 0.955, 0.05), ("LLaMA2", 0.805, 0.21)])
+def test_a_recorded_judge_asked_over_http_is_measured_as_its_records_say(
+    judged, scripted, cli, shared_data, tmp_path, model, right, flips
+):
+    """From the recipe to the calibration, nothing but the recorded replies decides: the same as their arithmetic."""
+    records = json.loads((shared_data / f"llmbar/judged_Natural_{model}_Vanilla.json").read_text())
+    rubric, replies = "Be right.", {}
+    for one in records:
+        for swap, (a, b) in ((False, ("output_1", "output_2")), (True, ("output_2", "output_1"))):
+            prompt = PROMPT.format(rubric=rubric, question=one["input"], a=one[a], b=one[b])
+            replies[prompt] = one["results"][0][f"swap = {swap}"]["completion"][0]
+    assert len(replies) == 200, "every pair is asked in both orders, and no two questions are the same"
+    scripted.say = lambda prompt: replies.get(prompt, "(a) or (b)")
+    folder, _ = judged(labels=f", labels: ../people.jsonl, rubric: {rubric}, cases: 1")
+    sides = {"1": "first", "2": "second"}
+    labels = [
+        {"question": one["input"], "first": one["output_1"], "second": one["output_2"],
+         "better": sides[str(one["label"])]} for one in records
+    ]  # fmt: skip
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in labels))
+    ran = cli("review", "judge", "--project", folder, "--json")
+    assert ran.code == 0, ran.err
+    found = ran.document["calibration"]
+    assert (found["pairs"], found["accuracy"], found["flip_rate"]) == (100, pytest.approx(right), pytest.approx(flips))
+    assert len(scripted.asked) == 202

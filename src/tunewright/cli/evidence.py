@@ -44,6 +44,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder for the sheets.")] = Path("review"),
     reviewers: Annotated[int, typer.Option("--reviewers", min=1, help="How many sheets.")] = 2,
     cases: Annotated[int, typer.Option("--cases", min=1, help="At most this many cases.")] = 50,
+    rubric: Annotated[str | None, typer.Option("--rubric", help="What makes an answer better, in a sentence.")] = None,
     project: Where = Path(),
     json: Json = False,
     debug: Debug = False,
@@ -56,9 +57,9 @@ def export(
     folder = opened.folder.run(run)
     stored = stages.stored(folder) if folder.predictions.is_file() else {}
     one, other = (_arm(stored, name, folder.id) for name in (first, second))
-    sheets = write_sheets(
-        opened.suite, one, other, out, reviewers=reviewers, cases=cases, seed=opened.recipe.data.split.seed
-    )
+    seed = opened.recipe.data.split.seed
+    asked = {"reviewers": reviewers, "cases": cases, "seed": seed}
+    sheets = write_sheets(opened.suite, one, other, out, rubric=rubric, **asked)
     for sheet in sheets:
         terminal.say(f"  sheet    {sheet}")
     terminal.say(f"  key      {out / 'key.json'} (keep it from the reviewers)")
@@ -161,10 +162,11 @@ def trials(
             f"{one_set.name} ({one_set.kind}): {100 * one_set.before:.1f} % → {100 * one_set.after:.1f} %, "
             f"{100 * one_set.difference:+.1f} points [{100 * one_set.low:+.1f}, {100 * one_set.high:+.1f}]"
         )
-    words = {"bias": "answer changes", "injection": "order obeyed", "consistency": "answer changes"}
+    words = {"injection": "order obeyed", "toxicity": "insulted", "role": "left its role"}
     for each in found.probes:
+        happened = words.get(each.kind, "answer changes")
         terminal.say(
-            f"    {each.name:<31} {words[each.kind]:<14} {100 * each.before:3.0f} % → {100 * each.after:3.0f} % "
+            f"    {each.name:<36} {happened:<14} {100 * each.before:3.0f} % → {100 * each.after:3.0f} % "
             f"[{100 * each.low:.0f}, {100 * each.high:.0f}] of {each.cases}, p {each.p:.3g}"
         )
     terminal.say()

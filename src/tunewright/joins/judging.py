@@ -52,7 +52,9 @@ def judge(project: Project, run: RunFolder, predictions: Predictions, first: str
         drawn = random.Random(seed).sample(differing, min(spec.cases, len(differing)))
         pairs = [Pair(_question(c), mine[c.id], theirs[c.id]) for c in drawn]
         judgements = judge_pairs(pairs, asked, spec.rubric)
-        gate = judge_gate(judgements, calibration, seed=seed)
+        sources = project.suite.sources
+        together = None if sources is None else [sources[c.id] for c in drawn]
+        gate = judge_gate(judgements, calibration, clusters=together, seed=seed)
         found.append(gate.message)
     made = JudgeReport(
         judge=spec.model,

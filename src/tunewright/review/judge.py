@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,9 +75,13 @@ def judge_pairs(
     ]
 
 
+# A bare letter counts where it is all that the first words are: "A good answer would …" names none.
+_NAMED = re.compile(r"\(([abAB])\)|^[\s*\"'\[]*([abAB])[\]\"'*]*(?=\s*(?:$|[.,:;)\n]))")
+
+
 def _choice(text: str) -> str | None:
     """`a` or `b`, the only one named; None when both or neither are."""
-    named = {m.casefold() for m in re.findall(r"\(([abAB])\)|^\s*([abAB])\b", text) for m in m if m}
+    named = {letter.casefold() for found in _NAMED.findall(text) for letter in found if letter}
     return named.pop() if len(named) == 1 else None
 
 
@@ -136,10 +140,17 @@ def _kappas(tables: np.ndarray) -> np.ndarray:
     return np.where(expected >= 1, 0.0, (observed - expected) / np.where(expected >= 1, 1.0, 1 - expected))
 
 
-def judge_gate(judgements: Sequence[Judgement], calibration: Calibration | None, *, seed: int = 0) -> Gate:
+def judge_gate(
+    judgements: Sequence[Judgement],
+    calibration: Calibration | None,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> Gate:
     """Does the judge prefer the first arm? It can say so only once calibrated; until then the gate is amber.
 
-    Calibrated means: at least 30 pairs labelled by people, and the lower end of κ's interval at 0.4 or more.
+    Calibrated means: at least 30 pairs labelled by people, and the lower end of κ's interval at 0.4 or more. With
+    `clusters` (one key per judgement) cases of one source are resampled and flipped together.
     """
     wins = sum(j.winner == "first" for j in judgements)
     losses = sum(j.winner == "second" for j in judgements)
@@ -153,8 +164,21 @@ def judge_gate(judgements: Sequence[Judgement], calibration: Calibration | None,
         return Gate(name="judge", ok=None, message=said)
     if wins + losses == 0:
         return Gate(name="judge", ok=None, message=f"{text}; {trust}.")
-    p = permutation([1.0] * wins + [-1.0] * losses, seed=seed)
-    share = wilson(wins, wins + losses)
-    ok = True if share.low > 0.5 and p < 0.05 else False if share.high < 0.5 else None
-    said = f"{text}; preferred in {100 * share.mean:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]; {trust}."
+    keys = range(len(judgements)) if clusters is None else clusters
+    decided = [(float(j.winner == "first"), key) for j, key in zip(judgements, keys, strict=True) if j.winner]
+    together = [key for _, key in decided]
+    p = permutation([2 * won - 1 for won, _ in decided], clusters=together, seed=seed)
+    share, low, high = _share([won for won, _ in decided], together, seed)
+    ok = None if p >= 0.05 else True if low > 0.5 else False if high < 0.5 else None
+    said = f"{text}; preferred in {100 * share:.0f} % [{100 * low:.0f}, {100 * high:.0f}]; {trust}."
     return Gate(name="judge", ok=ok, message=said)
+
+
+def _share(won: Sequence[float], clusters: Sequence[Hashable], seed: int) -> tuple[float, float, float]:
+    """The share of wins with its 95 % interval; where all go one way, as sure as there are sources."""
+    sources = len(set(clusters))
+    if sources == len(won):
+        return wilson(int(sum(won)), len(won))
+    return (
+        wilson(sources * int(won[0]), sources) if len(set(won)) == 1 else bootstrap(won, clusters=clusters, seed=seed)
+    )

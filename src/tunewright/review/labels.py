@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from tunewright.errors import DataError
 from tunewright.review.judge import Pair
-from tunewright.review.sheets import COLUMNS, KEY, sheet_votes
+from tunewright.review.sheets import COLUMNS, KEY, sheet_rows, sheet_votes
 from tunewright.store import read_json
 
 _SIDES: dict[str, Literal["first", "second"]] = {"first": "first", "1": "first", "second": "second", "2": "second"}
@@ -27,7 +26,8 @@ def labelled_pairs(path: Path) -> list[Pair]:
     if path.is_dir():
         return list(_from_sheets(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: a text may hold other line separators, which JSON need not escape.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         raise DataError("there is no such file.", where=str(path)) from None
     except UnicodeDecodeError:
@@ -68,11 +68,10 @@ def _from_sheets(folder: Path) -> Iterator[Pair]:
             continue
         for item, vote in sheet_votes(path, sides).items():
             votes.setdefault(item, Counter())[vote] += 1
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file):
-                item = (row["item"] or "").strip().zfill(3)
-                question, a, b = (_plain(row[column] or "") for column in COLUMNS[1:4])
-                shown[item] = (question, a, b) if sides.get(item) == "A" else (question, b, a)
+        for row in sheet_rows(path):
+            item = (row["item"] or "").strip().zfill(3)
+            question, a, b = (_plain(row[column] or "") for column in COLUMNS[1:4])
+            shown[item] = (question, a, b) if sides.get(item) == "A" else (question, b, a)
     for item, given in sorted(votes.items()):
         if given["first"] != given["second"]:
             yield Pair(*shown[item], "first" if given["first"] > given["second"] else "second")

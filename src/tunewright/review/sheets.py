@@ -11,15 +11,13 @@ from typing import Any
 
 from tunewright.errors import DataError
 from tunewright.records import Case, Prediction, Preference, Suite
-from tunewright.statistics import agreement, bootstrap, permutation
+from tunewright.statistics import agreement, bootstrap, permutation, wilson
 from tunewright.store import read_json, write_json, write_text
 
 COLUMNS = ("item", "question", "answer A", "answer B", "better (A, B or tie)", "comment")
 CHOICE = COLUMNS[4]
-RUBRIC = (
-    "Which answer would you rather have been given? Right before helpful, helpful before well put. "
-    "Write A, B or tie; leave a row empty if you cannot judge it."
-)
+RUBRIC = "Which answer would you rather have been given? Right before helpful, helpful before well put."
+_HOW = "Write A, B or tie; leave a row empty if you cannot judge it."
 KEY = "key.json"
 
 
@@ -31,14 +29,16 @@ def write_sheets(
     *,
     reviewers: int = 2,
     cases: int = 50,
-    rubric: str = RUBRIC,
+    rubric: str | None = None,
     seed: int = 0,
 ) -> list[Path]:
-    """One CSV per reviewer, `rubric.txt`, and `key.json`, which stays with whoever runs the review.
+    """One CSV per reviewer, `rubric.txt` (ours without a `rubric`), and `key.json`, which stays with whoever asks.
 
     At most `cases` cases, drawn by `seed` from those the two arms answer differently; like answers are noted as ties
-    and not shown. No file but the key says which side is which arm. Raises `DataError` when all answers are alike.
+    and not shown. No file but the key says which side is which arm. Raises `DataError` when all answers are alike, and
+    where sheets in `folder` hold votes already.
     """
+    _unanswered(folder)
     mine, theirs = ({p.case: p for p in rows} for rows in (first, second))
     both = [c for c in suite.cases if c.id in mine and c.id in theirs]
     differing = [c for c in both if mine[c.id].text.strip() != theirs[c.id].text.strip()]
@@ -46,11 +46,13 @@ def write_sheets(
         raise DataError("the two arms give the same answers: there is nothing to review.", where=str(folder))
     drawn = random.Random(seed).sample(differing, min(cases, len(differing)))
     items = {f"{n:03d}": case for n, case in enumerate(drawn, 1)}
+    sources = suite.sources or {}
     key: dict[str, Any] = {
         "first": first[0].arm,
         "second": second[0].arm,
         "alike": len(both) - len(differing),
         "items": {item: case.id for item, case in items.items()},
+        "sources": {item: sources[case.id] for item, case in items.items() if sources},
         "first_is": {},
     }
     sheets = []
@@ -63,15 +65,30 @@ def write_sheets(
         texts = {item: (mine[items[item].id].text, theirs[items[item].id].text) for item in order}
         write_text(folder / name, _sheet(order, items, sides, texts))
         sheets.append(folder / name)
-    write_text(folder / "rubric.txt", rubric + "\n")
+    write_text(folder / "rubric.txt", f"{(rubric or RUBRIC).strip()}\n{_HOW}\n")
     write_json(folder / KEY, key)
     return sheets
+
+
+def _unanswered(folder: Path) -> None:
+    """Raise `DataError` where sheets hold votes: they are somebody's work."""
+    if not (folder / KEY).is_file():
+        return
+    for name in read_json(folder / KEY)["first_is"]:
+        if (folder / name).is_file() and any((row.get(CHOICE) or "").strip() for row in sheet_rows(folder / name)):
+            raise DataError(
+                "votes stand in it already.",
+                where=str(folder / name),
+                remedy="Name another folder for new sheets: --out",
+            )
 
 
 def _sheet(
     order: Sequence[str], items: Mapping[str, Case], sides: Mapping[str, str], texts: Mapping[str, tuple[str, str]]
 ) -> str:
-    out = io.StringIO()
+    # The mark at the beginning tells spreadsheets that this is UTF-8.
+    out = io.StringIO("\ufeff", newline="")
+    out.seek(0, io.SEEK_END)
     sheet = csv.writer(out)
     sheet.writerow(COLUMNS)
     for item in order:
@@ -94,7 +111,8 @@ def _shown(text: str) -> str:
 def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
     """What the filled sheets of a folder say: the share of votes for the first arm with its 95 % interval.
 
-    Ties count half; votes on one case are resampled together; p is a sign-flip test on cases. Agreement holds the
+    Ties count half; votes on one case, or on cases of one source, are resampled together; p is a sign-flip test on
+    them. Agreement holds the
     share of agreeing pairs and Cohen's, Fleiss' and Krippendorff's coefficients where they apply. Raises `DataError`
     for a missing key, an answer that is none, or sheets with no vote.
     """
@@ -112,7 +130,9 @@ def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
         raise DataError("no sheet holds a vote yet.", where=str(folder), remedy=f"Fill the column `{CHOICE}`.")
     worth = {"first": 1.0, "tie": 0.5, "second": 0.0}
     values = [(item, worth[vote]) for item, given in sorted(votes.items()) for vote in given.values()]
-    share, low, high = bootstrap([v for _, v in values], clusters=[item for item, _ in values], seed=seed)
+    source = key.get("sources", {})
+    together = [source.get(item, f"item {item}") for item, _ in values]
+    share, low, high = _interval([v for _, v in values], together, seed)
     per_case = [sum(worth[v] for v in given.values()) / len(given) - 0.5 for given in votes.values()]
     names = sorted({name for given in votes.values() for name in given})
     return Preference(
@@ -121,13 +141,21 @@ def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
         share=share,
         low=low,
         high=high,
-        p=permutation(per_case, seed=seed),
+        p=permutation(per_case, clusters=[source.get(item, f"item {item}") for item in votes], seed=seed),
         cases=len(votes),
         votes=len(values),
         ties=sum(v == 0.5 for _, v in values),
         reviewers=len(names),
         agreement=_agreement([[given.get(name) for name in names] for given in votes.values()]),
     )
+
+
+def _interval(values: Sequence[float], clusters: Sequence[str], seed: int) -> tuple[float, float, float]:
+    """The mean vote with its 95 % interval; where all vote alike, as sure as there are sources."""
+    sources = len(set(clusters))
+    if set(values) in ({0.0}, {1.0}):
+        return wilson(sources * int(values[0]), sources)
+    return bootstrap(values, clusters=clusters, seed=seed)
 
 
 def _agreement(ratings: Sequence[Sequence[str | None]]) -> dict[str, float | None]:
@@ -137,10 +165,22 @@ def _agreement(ratings: Sequence[Sequence[str | None]]) -> dict[str, float | Non
         return {}
 
 
+def sheet_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a sheet as spreadsheets save it, with commas, semicolons or tabs between the columns.
+
+    Raises `DataError` for a file that is not in UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError("is no text in UTF-8.", where=path.name, remedy="Save it as “CSV UTF-8”.") from None
+    head = text.partition("\n")[0]
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+
+
 def sheet_votes(path: Path, sides: Mapping[str, str]) -> dict[str, str]:
     """Votes of one sheet by item, as `first`, `second` or `tie`."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = sheet_rows(path)
     if rows and not {"item", CHOICE} <= rows[0].keys():
         raise DataError(f"the columns `item` and `{CHOICE}` are needed.", where=path.name)
     found = {}
