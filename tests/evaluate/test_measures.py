@@ -99,6 +99,8 @@ def test_perplexity_reads_the_expected_answer_and_what_has_no_model_is_counted_a
     given = suite("perplexity")
     halves = measures(given, likelihood=lambda asked: [[math.log(0.5)] * 3, None])["perplexity"]
     assert halves([asked("said"), asked("said")]) == [pytest.approx(0.5), None]
+    astray = measures(given, likelihood=lambda asked: [[math.nan, -1.0], [-math.inf]])["perplexity"]
+    assert astray([asked("said"), asked("said")]) == [None, 0.0]
     rows = run_arm(
         "base",
         given,
@@ -175,3 +177,12 @@ def test_the_table_of_labels_is_scikit_learns():
     assert {one.label: one.cases for one in label_scores(given, failed)}["card"] == 3  # counted apart, not a miss
     found = decide(given, {"base": rows, "tuned": rows})
     assert found.arms[0].scores["macro_f1"] == pytest.approx(mean[2]) and len(found.labels) == 3
+
+
+def test_grounded_reads_what_the_arm_was_given_and_not_only_what_was_asked():
+    given = suite("grounded")
+    passages = ({"role": "system", "content": "Parcel 1234 left Leipzig."}, {"role": "user", "content": "Where?"})
+    alone = ({"role": "user", "content": "Where?"},)
+    case, said = Case(id="c", messages=alone, expected="x"), "Parcel 1234 left Leipzig"
+    values = measures(given)["grounded"]([Asked(case, messages, said) for messages in (passages, alone)])
+    assert values == [1.0, 0.0] and score("grounded", said, case) == 0.0

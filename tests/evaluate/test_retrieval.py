@@ -54,6 +54,9 @@ def test_recall_is_told_for_every_way_that_can_be_taken(handbook):
     assert found["bm25"].low < found["bm25"].recall < found["bm25"].high
     assert [r.retrieval for r in Library([], handbook).recalls(cases)] == ["bm25"]
     assert Library([], handbook).recalls([case("x", " ")]) == []
+    # "one" stands in "money", not as a word of what was found.
+    (handbook / "a.md").write_text("Money matters.")
+    assert Library([], handbook).recalls([case("money", "one")])[0].recall == 0.0
 
 
 def test_the_shared_part_of_all_vectors_is_taken_off():

@@ -1,6 +1,7 @@
 """Answers that are run: right, wrong, endless, greedy, and trying to get out."""
 
 import json
+import resource
 
 import pytest
 
@@ -34,6 +35,7 @@ DOUBLE = case(tests="assert double(4) == 8")
         ("def double(x):\n    return x", 0),
         ("def double(x:", 0),
         ("import os\nos._exit(0)", 0),
+        ("import os\nos._exit(42)", 0),
         ("import sys\nsys.exit(0)", 0),
         ("double = lambda x: [0] * 10**9", 0),
     ],
@@ -70,6 +72,23 @@ def test_an_endless_answer_ends(monkeypatch):
     assert ask("python_tests", "while True: pass", DOUBLE) == 0
 
 
+def test_what_an_answer_prints_is_nobodys_memory(monkeypatch):
+    monkeypatch.setattr(sandbox, "SECONDS", 2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert ask("python_tests", "while True: print('x' * 10**6)", DOUBLE) == 0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_tests_and_queries_that_do_not_run_are_failures_of_the_scorer():
+    for name, text, wanted in (
+        ("python_tests", "x = 1", case(tests="assert (")),
+        ("sql_rows", "SELECT 1", case(**PEOPLE, query="SELECT nothing FROM nowhere")),
+        ("sql_rows", "SELECT 1", case(setup="CREATE nonsense", query="SELECT 1")),
+    ):
+        with pytest.raises(ScorerError, match="do not run"):
+            ask(name, text, wanted)
+
+
 PEOPLE = {"setup": "CREATE TABLE p(n, a); INSERT INTO p VALUES ('x', 1), ('y', 2), ('z', 3);"}
 
 
@@ -93,6 +112,7 @@ def test_expected_answers_of_another_form_are_failures_of_the_scorer():
 
 
 def test_without_a_namespace_nothing_is_run(monkeypatch):
-    monkeypatch.setattr(sandbox, "_CHILD", "import os; os._exit(97)")
+    refused = "import json, os, sys; os._exit(json.load(sys.stdin)['codes'][1])"
+    monkeypatch.setattr(sandbox, "_CHILD", refused)
     with pytest.raises(ScorerError, match="namespace"):
         score("python_tests", "x = 1", DOUBLE)

@@ -181,4 +181,52 @@ def test_a_slice_is_as_sure_as_it_has_sources(suite):
     assert less["b"].low == wilson(4, 4).low < sure["b"].low == wilson(20, 20).low
 
 
+def test_cases_of_a_few_sources_decide_nothing_however_many_they_are(suite):
+    arms = {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+
+    def told(sources, **more):
+        cases = [c.model_copy(update={"group": f"g{i % sources}"}) for i, c in enumerate(suite.cases)]
+        return decide(suite.model_copy(update={"cases": tuple(cases)}), arms, **more)
+
+    for sources in (1, 5):
+        found = told(sources).verdict
+        assert (found.decision, found.low, found.high, found.more_cases) == ("cannot_tell", -1.0, 1.0, None)
+        assert "too few sources" in found.reason and found.difference == 1.0
+    assert told(8).verdict.decision == "ship"
+    assert (told(1).arms[0].low, told(1).arms[0].high) == (0.0, 1.0)
+    # A little less than was asked, from one source, is no surer.
+    half = {"base": rows("base", [0.5] * 40, suite), "tuned": rows("tuned", [0.51] * 40, suite)}
+    one = suite.model_copy(update={"cases": tuple(c.model_copy(update={"group": "g"}) for c in suite.cases)})
+    assert decide(one, half, min_gain=0.05).verdict.decision == "cannot_tell"
+
+
+def test_an_arm_that_could_not_be_scored_is_not_the_one_to_beat(suite):
+    arms = {
+        "external": rows("external", [None] * 40, suite),
+        "base": rows("base", [0.0] * 40, suite),
+        "tuned": rows("tuned", [1.0] * 40, suite),
+    }
+    found = decide(suite, arms)
+    assert (found.verdict.against, found.verdict.decision) == ("base", "ship")
+
+
+def test_of_many_slices_one_falls_short_by_chance_and_that_is_not_sure(tickets):
+    labelled = make_suite(tickets, SuiteSpec(), seed=0)
+
+    def gate(slices, wrong):
+        """So many slices of eight cases; in the first so many are wrong."""
+        cases = tuple(
+            labelled.cases[0].model_copy(update={"id": f"c{i}", "slices": {"kind": f"k{i // 8}"}})
+            for i in range(8 * slices)
+        )
+        suite = labelled.model_copy(update={"cases": cases})
+        tuned = rows("tuned", [float(i >= wrong) for i in range(8 * slices)], suite)
+        untuned = rows("base", [0.0] * (8 * slices), suite)
+        return gates(decide(suite, {"base": untuned, "tuned": tuned}, worst_slice=0.8))["worst_slice"]
+
+    assert gate(5, 0) is True
+    # Five wrong of eight happen at 0.8 once in a hundred slices: in one of sixty they may well be chance.
+    assert gate(5, 6) is False and gate(60, 5) is None and gate(60, 8) is False
+
+
 NEAR_NO = ("near a training row", "no")

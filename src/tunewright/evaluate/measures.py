@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tunewright.errors import RecipeError
 from tunewright.evaluate.leaves import parse
+from tunewright.evaluate.overlap import holds, share_given
 from tunewright.evaluate.retrieval import Embed, unit
 from tunewright.evaluate.scorers import MEASURED
 from tunewright.records import Case, Prediction, Suite
@@ -59,6 +60,8 @@ def measures(
         made["json_schema"] = _each(_fits(schema))
     if "tone" in suite.scorers:
         made["tone"] = _each(_keeps(tone))
+    if "grounded" in suite.scorers:
+        made["grounded"] = lambda asked: [share_given(one.text, one.messages) for one in asked]
     if "similarity" in suite.scorers:
         made["similarity"] = _similarity([case.expected for case in suite.cases], embed)
     if "perplexity" in suite.scorers and likelihood is not None:
@@ -120,8 +123,8 @@ def _rules(tone: Mapping[str, Any]) -> list[Callable[[str], bool]]:
     most, speaks = tone.get("most_words"), tone.get("speaks_as")
     rules: list[Callable[[str], bool]] = []
     if says:
-        rules.append(lambda text: any(_holds(text, phrase) for phrase in says))
-    rules += [lambda text, phrase=phrase: not _holds(text, phrase) for phrase in never]  # type: ignore[misc]
+        rules.append(lambda text: any(holds(text, phrase) for phrase in says))
+    rules += [lambda text, phrase=phrase: not holds(text, phrase) for phrase in never]  # type: ignore[misc]
     if most is not None:
         rules.append(lambda text: len(text.split()) <= most)
     for key, pattern in (("exclamations", re.compile("!")), ("emoji", _EMOJI), ("contractions", _CONTRACTION)):
@@ -132,10 +135,6 @@ def _rules(tone: Mapping[str, Any]) -> list[Callable[[str], bool]]:
         if speaks is not None and speaks != person:
             rules.append(lambda text, pattern=pattern: pattern.search(text.replace("’", "'")) is None)  # type: ignore[misc]
     return rules
-
-
-def _holds(text: str, phrase: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", normal(text)) is not None
 
 
 def _similarity(expected: Sequence[str], embed: Embed | None) -> Measure:
@@ -187,6 +186,8 @@ def _perplexity(likelihood: Likelihood) -> Measure:
     """1 ÷ the perplexity of the expected answer under the arm's model and prompt: the mean probability of a token."""
 
     def measure(asked: Sequence[Asked]) -> list[float | None]:
-        return [math.exp(sum(values) / len(values)) if values else None for values in likelihood(asked)]
+        found = [math.exp(sum(values) / len(values)) if values else None for values in likelihood(asked)]
+        # A model whose numbers went astray has no probability to tell, and not a bad one.
+        return [None if value is None or math.isnan(value) else value for value in found]
 
     return measure

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,8 @@ from tunewright.records import Case
 from tunewright.text import normal
 
 _WORD = re.compile(r"[^\W_]+")
+# Letters and digits of alphabets (Latin, Greek, Cyrillic) whose words are parted by spaces.
+_LETTER = "[0-9a-z_\u00c0-\u052f]"
 Overlap = Callable[[str, Case, Sequence[str]], float]
 
 
@@ -76,18 +78,32 @@ def _share(which: str) -> Overlap:
     return overlap
 
 
+def holds(text: str, form: str) -> bool:
+    """Whether a normal form stands in a text as words of its own: "no" does not stand in "know".
+
+    In scripts that put no spaces between words it may stand anywhere.
+    """
+    return re.search(rf"(?<!{_LETTER}){re.escape(form)}(?!{_LETTER})", normal(text)) is not None
+
+
 def contains(text: str, case: Case, labels: Sequence[str]) -> float:
     """The expected answer's normal form occurs in the answer's."""
     expected = normal(case.expected)
-    return float(bool(expected) and f" {expected} " in f" {normal(text)} ")
+    return float(bool(expected) and holds(text, expected))
 
 
 def grounded(text: str, case: Case, labels: Sequence[str]) -> float:
     """Share of the answer's numbers and words of four letters or more that occur in what the model was given.
 
-    A lexical sign of faithfulness to the context: 1 does not prove it, a low value is reason to read.
+    A lexical sign of faithfulness to the context: 1 does not prove it, a low value is reason to read. An arm that adds
+    passages or examples is read against what it was given with them (see `measures`).
     """
-    given = {word for message in case.messages for word in words(str(message.get("content") or ""))}
+    return share_given(text, case.messages)
+
+
+def share_given(text: str, messages: Sequence[Mapping[str, Any]]) -> float:
+    """The share of an answer's numbers and longer words that occur in the messages it answers; 1 where it has none."""
+    given = {word for message in messages for word in words(str(message.get("content") or ""))}
     said = [word for word in words(text) if len(word) >= 4 or word.isdigit()]
     return sum(word in given for word in said) / len(said) if said else 1.0
 

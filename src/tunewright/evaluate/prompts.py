@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright.errors import RecipeError
 from tunewright.evaluate.leaves import parse
+from tunewright.evaluate.overlap import holds
 from tunewright.evaluate.retrieval import Library, Nearest, question
 from tunewright.evaluate.scorers import expected_text
 from tunewright.evaluate.variants import Variant, variants
@@ -142,7 +143,7 @@ def answer_shown(case: Case, messages: Sequence[Mapping[str, Any]]) -> float:
     own = {str(m.get("content") or "") for m in case.messages}
     added = "\n".join(str(m.get("content") or "") for m in messages if str(m.get("content") or "") not in own)
     expected = normal(case.expected)
-    return float(bool(expected) and expected in normal(added))
+    return float(bool(expected) and holds(added, expected))
 
 
 def _few_shot(train: Sequence[Example], count: Count, budget: int, shots: int) -> Prompts:

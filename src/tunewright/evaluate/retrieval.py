@@ -12,6 +12,7 @@ import bm25s
 import numpy as np
 
 from tunewright.errors import DataError, RecipeError
+from tunewright.evaluate.overlap import holds
 from tunewright.evaluate.scorers import expected_text
 from tunewright.records import Case, Example, Recall
 from tunewright.statistics import wilson
@@ -129,7 +130,7 @@ class Library:
         asked = [case for case in cases if normal(case.expected)]
         found = []
         for way in ways if asked else ():
-            held = sum(_holds(self.find(question(c.messages), way), c) for c in asked)
+            held = sum(_found(self.find(question(c.messages), way), c) for c in asked)
             share, low, high = wilson(held, len(asked))
             found.append(
                 Recall(
@@ -146,8 +147,8 @@ class Library:
         return found
 
 
-def _holds(passages: Sequence[str], case: Case) -> bool:
-    return normal(case.expected) in normal("\n\n".join(passages))
+def _found(passages: Sequence[str], case: Case) -> bool:
+    return holds("\n\n".join(passages), normal(case.expected))
 
 
 def fused(orders: Sequence[Sequence[int]]) -> list[int]:

@@ -8,6 +8,7 @@ scorer's failure. This keeps a model's blunders in; it is no prison for code tha
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,17 +21,18 @@ from tunewright.records import Case
 
 SECONDS = 10
 MEMORY_BYTES = 512 * 1024 * 1024
-# What the child says by its exit code; an answer that leaves early says neither.
-RIGHT, UNSAFE = 42, 97
+# From these the child's exit codes are drawn anew each time: an answer that leaves early says nothing it can know.
+CODES = range(64, 128)
 
 # Runs in the child. The walls go up before any of the answer's code is read.
 _CHILD = """
 import ctypes, json, os, resource, sys
 job = json.load(sys.stdin)
+right, unsafe, broken = job.pop("codes")
 libc = ctypes.CDLL(None, use_errno=True)
 NEWUSER, NEWNET = 0x10000000, 0x40000000
 if libc.unshare(NEWUSER | NEWNET) != 0 and libc.unshare(NEWNET) != 0:
-    os._exit(97)
+    os._exit(unsafe)
 for limit, value in ((resource.RLIMIT_CPU, job["seconds"]), (resource.RLIMIT_AS, job["bytes"]),
                      (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 32)):
     resource.setrlimit(limit, (value, value))
@@ -51,15 +53,22 @@ def rows(setup, query):
 import sqlite3
 sys.addaudithook(guard)
 if job["kind"] == "python":
+    try:
+        tests = compile(job["tests"], "tests", "exec")
+    except (SyntaxError, ValueError):
+        os._exit(broken)
     space = {"__name__": "answer"}
     exec(compile(job["answer"], "answer", "exec"), space)
-    exec(compile(job["tests"], "tests", "exec"), space)
-    os._exit(42)
-wanted = rows(job["setup"], job["query"])
+    exec(tests, space)
+    os._exit(right)
+try:
+    wanted = rows(job["setup"], job["query"])
+except Exception:
+    os._exit(broken)
 found = rows(job["setup"], job["answer"])
 if "order by" not in job["query"].lower():
     wanted, found = sorted(wanted, key=repr), sorted(found, key=repr)
-os._exit(42 if wanted == found else 1)
+os._exit(right if wanted == found else 1)
 """
 
 
@@ -74,13 +83,16 @@ def code(text: str) -> str:
 
 
 def _run(job: dict[str, Any], where: str) -> float:
-    job = {**job, "seconds": SECONDS, "bytes": MEMORY_BYTES}
+    right, unsafe, broken = codes = random.SystemRandom().sample(CODES, 3)
+    job = {**job, "seconds": SECONDS, "bytes": MEMORY_BYTES, "codes": codes}
     with tempfile.TemporaryDirectory() as empty:
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", _CHILD],
                 input=json.dumps(job),
-                capture_output=True,
+                # An answer that prints without end would fill our memory and not its own.
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 text=True,
                 timeout=2 * SECONDS,
                 cwd=empty,
@@ -89,9 +101,11 @@ def _run(job: dict[str, Any], where: str) -> float:
             )
         except subprocess.TimeoutExpired:
             return 0.0
-    if done.returncode == UNSAFE:
+    if done.returncode == unsafe:
         raise ScorerError("this system grants no network namespace, so nothing is run.", where=where)
-    return float(done.returncode == RIGHT)
+    if done.returncode == broken:
+        raise ScorerError("the expected tests or query do not run themselves.", where=where)
+    return float(done.returncode == right)
 
 
 def _given(case: Case, keys: Sequence[str]) -> dict[str, str]:

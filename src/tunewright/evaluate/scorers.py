@@ -29,7 +29,7 @@ from tunewright.text import normal
 Scorer = Callable[[str, Case, Sequence[str]], float]
 
 # Scorers that need more than an answer and its case; `measures` makes them.
-MEASURED = ("json_schema", "perplexity", "similarity", "tone")
+MEASURED = ("grounded", "json_schema", "perplexity", "similarity", "tone")
 
 _NUMBER = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-−+]?\.\d+")
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
@@ -159,7 +159,7 @@ def find(name: str) -> Scorer:
         raise ScorerError(
             f"`{name}` is not a scorer.",
             where="suite.scorers",
-            remedy=f"Known: {', '.join(sorted([*SCORERS, *MEASURED]))}; or a function of your own: mypkg.my_scorer",
+            remedy=f"Known: {', '.join(sorted({*SCORERS, *MEASURED}))}; or a function of your own: mypkg.my_scorer",
         )
     try:
         found = getattr(importlib.import_module(module), function)
@@ -167,7 +167,8 @@ def find(name: str) -> Scorer:
         raise ScorerError(
             f"`{name}` cannot be imported: {error}",
             where="suite.scorers",
-            remedy="Give the import path of a function (text, case) -> number from 0 to 1.",
+            remedy="Give the import path of a function (text, case) -> number from 0 to 1. A file of your own is found "
+            "where you say so: PYTHONPATH=FOLDER tunewright …",
         ) from None
     return _from_user(name, found)
 

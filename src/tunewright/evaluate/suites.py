@@ -80,7 +80,8 @@ def load_suite(path: Path, spec: SuiteSpec, *, seed: int, known: Sequence[Exampl
     Raises `DataError` with the line of the first mistake.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: a text may hold other line separators, which JSON need not escape.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         raise DataError("there is no such file.", where=str(path), remedy="Check suite.source.") from None
     except (OSError, UnicodeDecodeError) as error:

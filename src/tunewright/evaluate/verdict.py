@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics as means
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tunewright.evaluate.classes import label_scores, macro
@@ -14,9 +14,12 @@ from tunewright.statistics import adjust, bootstrap, cases_needed, detectable, m
 
 TUNED = ("tuned", "tuned_rag")
 ALPHA = 0.05
+CONFIDENCE = 0.95
 # A slice of fewer cases says too little to fail a model by.
 SLICE_CASES = 5
 CHEAPER = ("classifier",)
+# With fewer sources no paired test can come below 0.05, and an interval of them has no honest width.
+FEWEST_SOURCES = 6
 # A value that more of the cases share parts nothing from anything.
 NEARLY_ALL = 0.95
 
@@ -58,13 +61,13 @@ def decide(
         labels = label_scores(suite, predictions[first.name]) if first else []
         settled, none = _allowed([enough, *gates], allow), _no_contest(arms, tuned)
         return Evaluation(arms=arms, verdict=none, gates=settled, labels=tuple(labels))
-    best, ours = max(untuned, key=lambda a: a.score), predictions[tuned.name]
+    best, ours = max(untuned, key=_standing), predictions[tuned.name]
     asked = partial(compare, min_gain=min_gain, seed=seed, groups=groups)
     found = {arm.name: asked(ours, predictions[arm.name], arm.name) for arm in untuned}
     verdict, slices = found[best.name], slice_scores(suite, ours, predictions[best.name], seed)
     own = [enough, _gain_gate(verdict, min_gain)]
     if worst_slice is not None:
-        own.append(_slice_gate(slices, worst_slice))
+        own.append(_slice_gate(slices, worst_slice, partial(slice_scores, suite, ours, predictions[best.name], seed)))
     own += _cheaper_gate(found, untuned, min_gain)
     settled, sizes = _allowed([*own, *gates], allow), {a.name: len(paired(ours, predictions[a.name])) for a in untuned}
     return Evaluation(
@@ -75,6 +78,11 @@ def decide(
         labels=tuple(label_scores(suite, ours, predictions[best.name])),
         comparisons=_comparisons(found, sizes),
     )
+
+
+def _standing(arm: ArmScore) -> tuple[bool, float]:
+    """How hard an arm is to beat: one that no scorer could score is no rival while another is."""
+    return arm.cases > 0, arm.score
 
 
 def _comparisons(found: Mapping[str, Verdict], sizes: Mapping[str, int]) -> tuple[Comparison, ...]:
@@ -133,16 +141,21 @@ def arm_score(
     )
 
 
-def _spread(scores: Sequence[float], clusters: Sequence[str] | None, seed: int) -> tuple[float, float, float]:
-    """The mean of scores with its 95 % interval, whole `clusters` resampled where some scores share one."""
+def _spread(
+    scores: Sequence[float], clusters: Sequence[str] | None, seed: int, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """The mean of scores with its interval, whole `clusters` resampled where some scores share one."""
     if clusters is not None and len(set(clusters)) == len(clusters):
         clusters = None
-    if clusters is not None and (not any(scores) or min(scores) == 1):
-        # All wrong or all right: a bootstrap has no width there, and there are as many witnesses as sources.
-        return wilson(len(set(clusters)) if any(scores) else 0, len(set(clusters)))
     if clusters is None and all(s in (0.0, 1.0) for s in scores):
-        return wilson(int(sum(scores)), len(scores))
-    return bootstrap(scores, clusters=clusters, seed=seed)
+        return wilson(int(sum(scores)), len(scores), confidence=confidence)
+    sources = len(scores if clusters is None else set(clusters))
+    if sources < 2:
+        return means.fmean(scores), 0.0, 1.0  # one witness does not say how far witnesses differ
+    if not any(scores) or min(scores) == 1:
+        # All wrong or all right: a bootstrap has no width there, and there are as many witnesses as sources.
+        return wilson(sources if any(scores) else 0, sources, confidence=confidence)
+    return bootstrap(scores, clusters=clusters, seed=seed, confidence=confidence)
 
 
 def paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[tuple[float, float]]:
@@ -188,6 +201,9 @@ def compare(
     base = {"against": against, **known, "detectable": detectable(len(pairs), deviation) if len(pairs) > 1 else None}
     if not any(differences):
         return Verdict(decision="do_not_ship", reason="no difference: both arms score the same on every case", **base)
+    if len(pairs if clusters is None else set(clusters)) < FEWEST_SOURCES:
+        few = {**base, "low": -1.0, "high": 1.0, "detectable": None}
+        return Verdict(decision="cannot_tell", reason="the cases come from too few sources to decide", **few)
     if low > min_gain and p < ALPHA:
         level = sum(a for a, _ in pairs) / len(pairs)
         return Verdict(decision="ship", reason=_LOW if level < 0.5 else _GAINED, **base)
@@ -263,7 +279,12 @@ def _gain_gate(verdict: Verdict, min_gain: float) -> Gate:
 
 
 def slice_scores(
-    suite: Suite, tuned: Sequence[Prediction], rival: Sequence[Prediction], seed: int = 0
+    suite: Suite,
+    tuned: Sequence[Prediction],
+    rival: Sequence[Prediction],
+    seed: int = 0,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> tuple[SliceScore, ...]:
     """Scores per value of each slice, the worst tuned score first.
 
@@ -284,7 +305,7 @@ def slice_scores(
         if len(pairs) < 2 or (len(pairs) > NEARLY_ALL * told and name != NEAR):
             continue
         clusters = None if sources is None else [sources[case] for case, _, _ in pairs]
-        mean, low, high = _spread([a for _, a, _ in pairs], clusters, seed)
+        mean, low, high = _spread([a for _, a, _ in pairs], clusters, seed, confidence)
         untuned = means.fmean(b for _, _, b in pairs)
         found.append(
             SliceScore(slice=name, value=value, cases=len(pairs), tuned=mean, low=low, high=high, untuned=untuned)
@@ -292,8 +313,12 @@ def slice_scores(
     return tuple(sorted(found, key=lambda s: (s.tuned, s.slice, s.value)))
 
 
-def _slice_gate(slices: Sequence[SliceScore], least: float) -> Gate:
-    """The worst slice holds when its score reaches `least`; a slice that only may fall short is amber."""
+def _slice_gate(slices: Sequence[SliceScore], least: float, again: Callable[..., Sequence[SliceScore]]) -> Gate:
+    """The worst slice holds when its score reaches `least`; a slice that only may fall short is amber.
+
+    `again` gives the slices with another confidence: of many asked at once one would fall short by chance, so the bound
+    is for all together (Bonferroni).
+    """
     told = [s for s in slices if s.cases >= SLICE_CASES]
     if not told:
         return Gate(name="worst_slice", ok=None, message=f"no slice has {SLICE_CASES} cases.")
@@ -303,8 +328,8 @@ def _slice_gate(slices: Sequence[SliceScore], least: float) -> Gate:
     )
     if worst.tuned >= least:
         return Gate(name="worst_slice", ok=True, message=text)
-    surely = [s for s in told if s.high < least]
-    if surely:
+    together = again(confidence=1 - (1 - CONFIDENCE) / len(told))
+    if any(s.high < least for s in together if s.cases >= SLICE_CASES):
         return Gate(name="worst_slice", ok=False, message=text)
     return Gate(name="worst_slice", ok=None, message=f"{text} Too few cases to be sure.")
 
