@@ -1,7 +1,7 @@
 """K6: what is kept under a key is never taken for something else: data, template, tokenizer, code and recipe are in it.
 
-Kept between commands are dataset versions, a run's answers, a learning curve's trials, a local judge's replies, and the
-state of a stopped run. One thing is changed at a time.
+Kept between commands are dataset versions, the last audit, a run's answers, a learning curve's trials, a local judge's
+replies, and the state of a stopped run. One thing is changed at a time.
 """
 
 import json
@@ -20,6 +20,7 @@ from tunewright.joins.resuming import unfinished
 from tunewright.joins.workshop import begin_run
 from tunewright.recipe import ModelSpec
 from tunewright.render import renderer
+from tunewright.store import read_json
 
 RECIPE = """
 model: base
@@ -29,7 +30,7 @@ data:
 suite: {json_schema: schema.json, constrain: false}
 train: {epochs: 1, effective_batch_size: 16, precision: float32}
 """
-DATASET, ANSWERS, CURVE, JUDGE = "dataset", "answers", "curve", "judge"
+DATASET, AUDIT, ANSWERS, CURVE, JUDGE = "dataset", "audit", "answers", "curve", "judge"
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def keys(folder, *sets):
     engine = project.base_engine
     return {
         DATASET: project.audit.dataset.id,
+        AUDIT: read_json(project.folder.store / "audit.json")["key"],
         ANSWERS: prediction_key(engine, template, project.sampling, project.render_prompt(prompt, ())),
         CURVE: curve._identity(project, curve._cases(project)),
         JUDGE: judging._local(project, "base")[0],
@@ -88,22 +90,22 @@ def _schema(folder):
 
 
 FILES = {
-    "a question": (_a_row, {DATASET, CURVE}),
-    "an answer": (_an_answer, {DATASET, CURVE}),
-    "the template": (_template, {ANSWERS, CURVE, JUDGE}),
-    "the tokenizer": (_tokenizer, {ANSWERS, CURVE, JUDGE}),
-    "the base's weights": (_weights, {ANSWERS, CURVE, JUDGE}),
+    "a question": (_a_row, {DATASET, AUDIT, CURVE}),
+    "an answer": (_an_answer, {DATASET, AUDIT, CURVE}),
+    "the template": (_template, {AUDIT, ANSWERS, CURVE, JUDGE}),
+    "the tokenizer": (_tokenizer, {AUDIT, ANSWERS, CURVE, JUDGE}),
+    "the base's weights": (_weights, {AUDIT, ANSWERS, CURVE, JUDGE}),
     "the schema answers are scored by": (_schema, {CURVE}),
 }
 SETTINGS = {
     "train.rank=4": {CURVE},
-    "train.max_length=512": {CURVE},
+    "train.max_length=512": {AUDIT, CURVE},
     "suite.tone={contractions: false}": {CURVE},
     "suite.embedding=base": {CURVE},
     "suite.constrain=true": {ANSWERS, CURVE},
-    "data.split.seed=1": {DATASET, CURVE},
-    "data.system=You name colours.": {DATASET, CURVE},
-    "data.train=[{path: rows.jsonl, license: MIT}]": {DATASET, CURVE},
+    "data.split.seed=1": {DATASET, AUDIT, CURVE},
+    "data.system=You name colours.": {DATASET, AUDIT, CURVE},
+    "data.train=[{path: rows.jsonl, license: MIT}]": {DATASET, AUDIT, CURVE},
 }
 
 
@@ -147,7 +149,7 @@ def test_another_release_computes_its_answers_itself(folder, before, monkeypatch
 
 def test_another_way_of_rendering_is_another_key(folder, before, monkeypatch):
     monkeypatch.setattr(renderer, "_VERSION", "render-another")
-    assert _moved(before, keys(folder)) == {ANSWERS, CURVE, JUDGE}
+    assert _moved(before, keys(folder)) == {AUDIT, ANSWERS, CURVE, JUDGE}
 
 
 def test_the_tuned_weights_are_in_the_key(folder):
