@@ -24,9 +24,9 @@ def _separate_products(_: dict[str, Any]) -> None:
             out = torch.cat([torch.mm(buffer, self.matrix[part.rows].t()) for part in self.parts], 1)
             return out if self.bias is None else out.add_(self.bias)
 
-        def backward(self, grad: Any, buffer: Any, below: bool = True) -> Any:
+        def backward(self, grad: Any, buffer: Any, grads: Any, below: bool = True) -> Any:
             if self.rank:
-                self._adapters(grad, buffer)
+                self._adapters(grad, buffer, grads)
             if not below:
                 return None
             total = torch.mm(grad[:, self.outputs :], self.matrix[self.outputs :, : self.inputs])
@@ -51,6 +51,13 @@ def _whole_loss(_: dict[str, Any]) -> None:
     from tunewright.train import head
 
     head._CHUNK = 1 << 40
+
+
+def _one_stream(_: dict[str, Any]) -> None:
+    """All threads on one micro-batch, never half of them on each half of it."""
+    from tunewright.train import streams
+
+    streams.LEAST = 1 << 40
 
 
 def _modules(_: dict[str, Any]) -> None:
@@ -87,6 +94,7 @@ SWITCHES: dict[str, Callable[[dict[str, Any]], None]] = {
     "packed_weights": _separate_products,
     "last_layer_skipping": _whole_last_layer,
     "chunked_loss": _whole_loss,
+    "two_streams": _one_stream,
     "kept_activations": _recomputed,
     "share_and_fused": _neither,
     "kept_weights": _each_pass,

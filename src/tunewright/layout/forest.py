@@ -36,7 +36,7 @@ class MicroBatch:
 
     `ids` and `positions` have shape [tokens]. The triples `states`, `labels`, `weights` have shape [targets]: the
     state at row index `states[i]` predicts `labels[i]` with loss weight `weights[i]`; one state may have several.
-    `examples` counts examples, `laid_out` the tokens they would have without sharing.
+    `trees` are the numbers of examples of each tree, in their order.
     """
 
     ids: torch.Tensor
@@ -45,13 +45,16 @@ class MicroBatch:
     labels: torch.Tensor
     weights: torch.Tensor
     segments: tuple[Segment, ...]
-    examples: int
-    laid_out: int
+    trees: tuple[int, ...]
 
     @property
     def tokens(self) -> int:
         """Tokens that are computed."""
         return int(self.ids.shape[0])
+
+    @property
+    def examples(self) -> int:
+        return sum(self.trees)
 
     @cached_property
     def weight(self) -> float:
@@ -97,11 +100,14 @@ class Grower:
         self.states: list[np.ndarray] = []
         self.labels: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
+        self.trees: list[int] = []
         self.size = 0
 
     def grow(self, low: int, high: int, depth: int = 0, path: tuple[int, ...] = ()) -> None:
         """Lay out rows `low … high-1`, whose first `depth` tokens already lie in the segments of `path`."""
         for first, last, shared in self._groups(low, high, depth, len(path)):
+            if not path:
+                self.trees.append(last - first)
             if last - first > 1:
                 trunk = self._segment(first, depth, shared, path)
                 self.grow(first, last, shared, trunk)
@@ -154,6 +160,5 @@ class Grower:
             labels=torch.from_numpy(np.concatenate(self.labels)),
             weights=torch.from_numpy(np.concatenate(self.weights)),
             segments=tuple(Segment(*numbers) for numbers in self.segments),
-            examples=len(self.rows),
-            laid_out=sum(len(row.ids) for row in self.rows),
+            trees=tuple(self.trees),
         )

@@ -20,23 +20,21 @@ from peft.tuners.lora import Linear as LoraLinear
 from tunewright.layout import Attention, MicroBatch
 from tunewright.models import quantised
 from tunewright.train.head import loss_and_grad
-from tunewright.train.products import Place, Product, base
+from tunewright.train.passes import Rope, inverse_rms, norm_backward, normed_room, rotated, unrotated
+from tunewright.train.products import Gradients, Place, Product, base
+from tunewright.train.streams import Part
 
 # Families whose decoder is: norm, attention with rotary positions, norm, gated MLP with SiLU.
 FAMILIES = ("llama", "mistral", "qwen2")
 
 
 @dataclass(frozen=True)
-class _Rope:
-    """Cosines and sines of the positions, [tokens, 1, size / 2], for keys and, times the scale, for queries."""
+class _Frame:
+    """What all layers of a part share: the part, its rows' positions, and which of its rows the last layer asks."""
 
-    cos: torch.Tensor
-    sin: torch.Tensor
-    q_cos: torch.Tensor
-    q_sin: torch.Tensor
-
-    def rows(self, rows: torch.Tensor) -> _Rope:
-        return _Rope(*(t[rows] for t in (self.cos, self.sin, self.q_cos, self.q_sin)))
+    part: Part
+    rope: Rope
+    rows: torch.Tensor
 
 
 @dataclass
@@ -61,6 +59,20 @@ def _grain(dtype: torch.dtype) -> int:
     the same number of tokens; float32 needs no kernel.
     """
     return 16 if dtype == torch.float32 else 64
+
+
+def _short(count: int, grain: int) -> int:
+    """What `count` lacks to be a multiple of `grain` above 0: no product is empty."""
+    return -count % grain if count else grain
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Labels and weights of what is predicted, [targets], and the row of the asked ones that predicts each."""
+
+    spread: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor
 
 
 class _Places(dict[str, Place]):
@@ -100,31 +112,33 @@ class _Layer:
     def products(self) -> list[Product]:
         return [*self.qkv, self.o, self.gate_up, self.down]
 
-    def forward(self, x: torch.Tensor, rope: _Rope, plan: Attention, rows: torch.Tensor) -> tuple[Any, _Kept]:
-        """The residual stream after this layer (of the last layer: of `rows` only)."""
-        scale = _inverse_rms(x, self.epsilons[0])
+    def forward(self, x: torch.Tensor, plan: Attention, frame: _Frame) -> tuple[Any, _Kept]:
+        """The residual stream after this layer (of the last layer: of the rows that it asks only)."""
+        rope, rows = frame.rope, frame.rows
+        scale = inverse_rms(x, self.epsilons[0])
         queries = self.kv * self.group * self.size
         if self.last:
-            few = _normed(x[rows], scale[rows], self.qkv[0])
-            many = _normed(x, scale, self.qkv[1])
+            few = normed_room(x[rows], scale[rows], self.qkv[0])
+            many = normed_room(x, scale, self.qkv[1])
             inputs, q_flat, kv_flat = [few, many], self.qkv[0].forward(few), self.qkv[1].forward(many)
             x, q_rope = x[rows], rope.rows(rows)
         else:
-            inputs = [_normed(x, scale, self.qkv[0])]
+            inputs = [normed_room(x, scale, self.qkv[0])]
             flat = self.qkv[0].forward(inputs[0])
             q_flat, kv_flat, q_rope = flat[:, :queries], flat[:, queries:], rope
         keys = self.kv * self.size
-        query = _rotated(q_flat, q_rope.q_cos, q_rope.q_sin, self.kv, self.size)
-        key = _rotated(kv_flat[:, :keys], rope.cos, rope.sin, self.kv, self.size)[:, :, 0]
+        query = rotated(q_flat, q_rope.q_cos, q_rope.q_sin, self.kv, self.size)
+        key = rotated(kv_flat[:, :keys], rope.cos, rope.sin, self.kv, self.size)[:, :, 0]
         value = kv_flat[:, keys:].unflatten(1, (self.kv, self.size)).transpose(0, 1).contiguous()
+        key, value = frame.part.gathered(key, value)
         mixed, shares = plan.forward(query, key, value)
         o_in = self.o.room(x.shape[0])
         o_in[:, :queries].unflatten(1, (self.kv, self.group, self.size)).copy_(mixed.transpose(0, 1))
         del mixed
         # Out of place: the caller's stream may be wanted again.
         x = x + self.o.forward(o_in)
-        mlp_scale = _inverse_rms(x, self.epsilons[1])
-        mlp_in = _normed(x, mlp_scale, self.gate_up)
+        mlp_scale = inverse_rms(x, self.epsilons[1])
+        mlp_in = normed_room(x, mlp_scale, self.gate_up)
         gate_up = self.gate_up.forward(mlp_in)
         middle = self.down.inputs
         down_in = self.down.room(x.shape[0])
@@ -134,17 +148,22 @@ class _Layer:
         return x, _Kept(inputs, scale, (query, key, value), shares, o_in, mlp_in, mlp_scale, gate_up, down_in)
 
     def backward(
-        self, dx: torch.Tensor, kept: _Kept, rope: _Rope, plan: Attention, rows: torch.Tensor, below: bool
+        self, dx: torch.Tensor, kept: _Kept, plan: Attention, frame: _Frame, grads: Gradients, below: bool
     ) -> Any:
-        """The gradient of the residual stream before this layer, from that after it; None if not `below`."""
-        self._mlp_backward(dx, kept)
+        """The gradient of the residual stream before this layer, from that after it; None if not `below`.
+
+        The adapters' are added to `grads`.
+        """
+        rope, rows = frame.rope, frame.rows
+        self._mlp_backward(dx, kept, grads)
         grad = self.o.grad_room(dx.shape[0])
         grad[:, : self.o.outputs] = dx
-        d_mixed = self.o.backward(grad, kept.o_in)
+        d_mixed = self.o.backward(grad, kept.o_in, grads)
         assert d_mixed is not None
         d_mixed = d_mixed.unflatten(1, (self.kv, self.group, self.size)).transpose(0, 1).contiguous()
         dq, dk, dv = plan.backward(d_mixed, *kept.heads, kept.shares)
         kept.shares.clear()
+        dk, dv = frame.part.added(dk, dv, rope.cos.shape[0])
         queries, keys = self.kv * self.group * self.size, self.kv * self.size
         if self.last:
             q_grad, kv_grad = self.qkv[0].grad_room(dq.shape[1]), self.qkv[1].grad_room(dk.shape[1])
@@ -152,26 +171,26 @@ class _Layer:
         else:
             q_grad = self.qkv[0].grad_room(dk.shape[1])
             kv_grad, q_rope = q_grad[:, queries:], rope
-        _unrotated(dq, q_rope.q_cos, q_rope.q_sin, q_grad[:, :queries])
-        _unrotated(dk[:, :, None], rope.cos, rope.sin, kv_grad[:, :keys])
+        unrotated(dq, q_rope.q_cos, q_rope.q_sin, q_grad[:, :queries])
+        unrotated(dk[:, :, None], rope.cos, rope.sin, kv_grad[:, :keys])
         kv_grad[:, keys : 2 * keys].unflatten(1, (self.kv, self.size)).copy_(dv.transpose(0, 1))
         if not self.last:
-            inner = self.qkv[0].backward(q_grad, kept.qkv_in[0], below)
-            return None if inner is None else _norm_backward(dx, inner, kept.qkv_in[0], kept.qkv_scale)
-        few = self.qkv[0].backward(q_grad, kept.qkv_in[0], below)
-        many = self.qkv[1].backward(kv_grad, kept.qkv_in[1], below)
+            inner = self.qkv[0].backward(q_grad, kept.qkv_in[0], grads, below)
+            return None if inner is None else norm_backward(dx, inner, kept.qkv_in[0], kept.qkv_scale)
+        few = self.qkv[0].backward(q_grad, kept.qkv_in[0], grads, below)
+        many = self.qkv[1].backward(kv_grad, kept.qkv_in[1], grads, below)
         if few is None or many is None:
             return None
         full = dx.new_zeros(many.shape[0], dx.shape[1])
-        full[rows] = _norm_backward(dx, few, kept.qkv_in[0], kept.qkv_scale[rows])
-        return _norm_backward(full, many, kept.qkv_in[1], kept.qkv_scale)
+        full[rows] = norm_backward(dx, few, kept.qkv_in[0], kept.qkv_scale[rows])
+        return norm_backward(full, many, kept.qkv_in[1], kept.qkv_scale)
 
-    def _mlp_backward(self, dx: torch.Tensor, kept: _Kept) -> None:
+    def _mlp_backward(self, dx: torch.Tensor, kept: _Kept, grads: Gradients) -> None:
         """Add the gradient through the MLP to `dx`."""
         middle = self.down.inputs
         grad = self.down.grad_room(dx.shape[0])
         grad[:, : self.down.outputs] = dx
-        d_act = self.down.backward(grad, kept.down_in)
+        d_act = self.down.backward(grad, kept.down_in, grads)
         assert d_act is not None
         gate, up = kept.gate_up[:, :middle], kept.gate_up[:, middle:]
         grad = self.gate_up.grad_room(dx.shape[0])
@@ -180,9 +199,9 @@ class _Layer:
         d_up.mul_(d_act)
         d_act.mul_(up)
         torch.ops.aten.silu_backward.grad_input(d_act, gate, grad_input=d_gate)
-        inner = self.gate_up.backward(grad, kept.mlp_in)
+        inner = self.gate_up.backward(grad, kept.mlp_in, grads)
         assert inner is not None
-        _norm_backward(dx, inner, kept.mlp_in, kept.mlp_scale)
+        norm_backward(dx, inner, kept.mlp_in, kept.mlp_scale)
 
 
 class Decoder:
@@ -206,6 +225,10 @@ class Decoder:
         self.recompute = False
         adapted = [i for i, layer in enumerate(self.layers) if any(p.rank for p in layer.products)]
         self.lowest = adapted[0]
+        # Whether two threads may compute at once: on a CPU, where no layer lends its matrices' place to another.
+        self.separable = kept and self.head.device.type == "cpu" and _fixed_positions(self.inside.rotary_emb)
+        self.weights = sum(p.inputs * p.outputs for layer in self.layers for p in layer.products)
+        self.width = self.layers[0].kv * self.layers[0].group * self.layers[0].size
 
     def refresh(self) -> None:
         """Take over the adapters' present values."""
@@ -214,67 +237,92 @@ class Decoder:
                 product.refresh()
 
     @torch.no_grad()
-    def loss(self, batch: MicroBatch, over: float, backward: bool) -> float:
-        """Weighted sum of the batch's cross-entropies over `over`; with `backward` its gradients are added.
+    def loss(self, over: float, part: Part, grads: Gradients | None = None) -> float:
+        """Weighted sum of the part's cross-entropies over `over`; its gradients are added to `grads`, if given.
 
         With `recompute` only the stream before each layer is kept, and the layer computed again in the backward pass.
         """
-        unique, place = self.asked(batch)
-        # Spare rows at the end, all zero where it matters.
-        grain = _grain(self.dtype)
-        spare = grain - batch.tokens % grain
-        rows = torch.from_numpy(np.append(unique, np.full(-len(unique) % grain, batch.tokens))).to(batch.ids.device)
-        plans = {w: Attention(batch, window=w) for w in {layer.window for layer in self.layers[:-1]}}
-        last_plan = Attention(batch, unique, window=self.layers[-1].window)
-        rope = self._rope(F.pad(batch.positions, (0, spare)))
-        x = self.inside.embed_tokens(F.pad(batch.ids, (0, spare))).float()
+        frame, plans, targets = self._begin(part)
+        ids = part.batch.ids[part.first : part.last]
+        x = self.inside.embed_tokens(F.pad(ids, (0, frame.rope.cos.shape[0] - part.tokens))).float()
         trail: list[_Kept | torch.Tensor] = []
         for index, layer in enumerate(self.layers):
             before = x
-            x, kept = layer.forward(before, rope, last_plan if layer.last else plans[layer.window], rows)
-            if backward and index >= self.lowest:
+            x, kept = layer.forward(before, plans[index], frame)
+            if grads is not None and index >= self.lowest:
                 trail.append(before if self.recompute and not layer.last else kept)
             del before, kept
-        scale = _inverse_rms(x, self.epsilon)
+        scale = inverse_rms(x, self.epsilon)
         normed = x * scale
         states = (normed * self.norm).to(self.dtype)
-        # Targets in order of their states; spare ones weigh nothing.
-        spread = torch.from_numpy(np.append(place, np.full(-len(place) % grain, len(rows) - 1))).to(x.device)
-        fill = (0, len(spread) - len(place))
-        labels, weights = F.pad(batch.labels, fill), F.pad(batch.weights / over, fill)
-        loss, grads = loss_and_grad(states[spread], self.head, labels, weights, backward)
-        if grads is None:
+        loss, each = loss_and_grad(
+            states[targets.spread], self.head, targets.labels, targets.weights / over, grads is not None
+        )
+        if each is None or grads is None:
             return loss
-        d_states = torch.zeros_like(x).index_put_((spread,), grads.float(), accumulate=True)
-        dx = _norm_backward(torch.zeros_like(x), d_states.mul_(self.norm), normed, scale)
+        d_states = torch.zeros_like(x).index_add_(0, targets.spread, each.float())
+        dx = norm_backward(torch.zeros_like(x), d_states.mul_(self.norm), normed, scale)
         for index in range(len(self.layers) - 1, self.lowest - 1, -1):
             layer, was = self.layers[index], trail.pop()
-            kept = layer.forward(was, rope, plans[layer.window], rows)[1] if isinstance(was, torch.Tensor) else was
+            kept = layer.forward(was, plans[index], frame)[1] if isinstance(was, torch.Tensor) else was
             del was
-            how = last_plan if layer.last else plans[layer.window]
-            dx = layer.backward(dx, kept, rope, how, rows, index > self.lowest)
+            dx = layer.backward(dx, kept, plans[index], frame, grads, index > self.lowest)
             del kept
         return loss
+
+    def _begin(self, part: Part) -> tuple[_Frame, list[Attention], _Targets]:
+        """What the layers share, each layer's attention, and what is predicted."""
+        batch, grain, device = part.batch, _grain(self.dtype), part.batch.ids.device
+        unique, place = self.asked(batch)
+        low, high = np.searchsorted(unique, [part.first, part.last])
+        here = (place >= low) & (place < high)
+        unique, place = unique[low:high], place[here] - low
+        # Spare rows at the end, all zero where it matters, and spare targets, which weigh nothing.
+        spare = grain - part.tokens % grain
+        rows = np.append(unique - part.first, np.full(_short(len(unique), grain), part.tokens))
+        spread = np.append(place, np.full(_short(len(place), grain), len(rows) - 1))
+        fill, chosen = (0, len(spread) - len(place)), torch.from_numpy(here).to(device)
+        targets = _Targets(
+            torch.from_numpy(spread).to(device), F.pad(batch.labels[chosen], fill), F.pad(batch.weights[chosen], fill)
+        )
+        rope = self._rope(F.pad(batch.positions[part.first : part.last], (0, spare)))
+        own = None if part.tokens == batch.tokens else np.arange(part.first, part.last)
+        plans = {w: Attention(batch, own, window=w) for w in {layer.window for layer in self.layers[:-1]}}
+        last = Attention(batch, unique, window=self.layers[-1].window)
+        each = [*(plans[layer.window] for layer in self.layers[:-1]), last]
+        return _Frame(part, rope, torch.from_numpy(rows).to(device)), each, targets
+
+    def work(self, batch: MicroBatch) -> np.ndarray:
+        """What each token costs, 1 being what the layers' weights do: that, looking back, and the head's products."""
+        # Products of queries and keys are short: with what lies between them they run at a quarter of the others' rate.
+        look = 12 * self.width * len(self.layers) / self.weights
+        targets = np.bincount(batch.states.numpy(), minlength=batch.tokens)
+        return 1 + look * (batch.positions.numpy() + 1) + self.head.numel() / self.weights * targets
 
     def asked(self, batch: MicroBatch) -> tuple[Any, Any]:
         """The tokens that predict something, in order, and each target's place among them."""
         unique, place = np.unique(batch.states.cpu().numpy(), return_inverse=True)
         return unique, place
 
-    def _rope(self, positions: torch.Tensor) -> _Rope:
+    def _rope(self, positions: torch.Tensor) -> Rope:
         probe = torch.empty(1, 1, dtype=torch.float32, device=positions.device)
         cos, sin = self.inside.rotary_emb(probe, positions[None])
         half = cos.shape[-1] // 2
         cos, sin = cos[0, :, None, :half].float(), sin[0, :, None, :half].float()
         attention = self.inside.layers[0].self_attn
         tables = (cos, sin, cos * attention.scaling, sin * attention.scaling)
-        return _Rope(*(t.to(self.dtype) for t in tables))
+        return Rope(*(t.to(self.dtype) for t in tables))
 
 
 def _windows(config: Any, count: int) -> list[int | None]:
     """Each layer's sliding window."""
     window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
     return [None if kinds and kinds[index] == "full_attention" else window for index in range(count)]
+
+
+def _fixed_positions(rotary: Any) -> bool:
+    """False where frequencies depend on the longest row met so far, or now (dynamic NTK, LongRoPE)."""
+    return rotary.rope_type != "longrope" and "dynamic" not in rotary.rope_type
 
 
 def fits(model: Any) -> bool:
@@ -308,49 +356,3 @@ def _plain(layer: Any) -> bool:
         and not layer.use_dora[name]
         and (packed or type(base(layer)) is torch.nn.Linear)
     )
-
-
-def _inverse_rms(x: torch.Tensor, epsilon: float) -> torch.Tensor:
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return length.square_().div_(x.shape[1]).add_(epsilon).rsqrt_()
-
-
-def _normed(x: torch.Tensor, scale: torch.Tensor, product: Product) -> torch.Tensor:
-    buffer = product.room(x.shape[0])
-    torch.mul(x, scale, out=buffer[:, : product.inputs])
-    return buffer
-
-
-def _norm_backward(dx: torch.Tensor, grad: torch.Tensor, normed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Add to `dx` the gradient through x·scale, scale = 1 / rms(x), given that of its output and the output."""
-    normed = normed[:, : grad.shape[1]]
-    along = (grad * normed).sum(-1, keepdim=True, dtype=torch.float32).div_(-grad.shape[1])
-    return dx.addcmul_(grad, scale).addcmul_(normed, along.mul_(scale))
-
-
-def _rotated(flat: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, kv: int, size: int) -> torch.Tensor:
-    """Heads [kv, tokens, group, size] from a row of outputs per token, turned by the position (Su et al. 2021)."""
-    source = flat.unflatten(1, (-1, 2, size // 2))
-    out = flat.new_empty(kv, flat.shape[0], source.shape[1] // kv, 2, size // 2)
-    target = out.transpose(0, 1)
-    cos, sin = cos[:, None], sin[:, None]
-    source = source.unflatten(1, (kv, -1))
-    first, second = source[..., 0, :], source[..., 1, :]
-    torch.mul(first, cos, out=target[..., 0, :])
-    target[..., 0, :].addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=target[..., 1, :])
-    target[..., 1, :].addcmul_(first, sin)
-    return out.flatten(3)
-
-
-def _unrotated(grad: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, target: torch.Tensor) -> None:
-    """The transpose of `_rotated`: the gradient of its input, written to `target` [tokens, heads × size]."""
-    kv, _, group, size = grad.shape
-    source = grad.unflatten(3, (2, size // 2)).transpose(0, 1)
-    out = target.unflatten(1, (kv, group, 2, size // 2))
-    cos, sin = cos[:, None], sin[:, None]
-    first, second = source[..., 0, :], source[..., 1, :]
-    torch.mul(first, cos, out=out[..., 0, :])
-    out[..., 0, :].addcmul_(second, sin)
-    torch.mul(second, cos, out=out[..., 1, :])
-    out[..., 1, :].addcmul_(first, sin, value=-1)

@@ -44,6 +44,22 @@ class Place:
     holder: Product | None = None
 
 
+class Gradients(dict[torch.nn.Parameter, torch.Tensor]):
+    """Gradients of a micro-batch, or of a part of one, kept apart until `hand_over`."""
+
+    def add(self, parameter: torch.nn.Parameter, grad: torch.Tensor) -> None:
+        held = self.get(parameter)
+        self[parameter] = grad.contiguous() if held is None else held.add_(grad)
+
+    def hand_over(self) -> None:
+        """Add them to the parameters' own."""
+        for parameter, grad in self.items():
+            if parameter.grad is None:
+                parameter.grad = grad
+            else:
+                parameter.grad += grad
+
+
 class Product:
     """A stack of linear layers as one product. `refresh` must follow every change of the adapters.
 
@@ -121,14 +137,16 @@ class Product:
         out = torch.mm(buffer, self.matrix[: self.outputs].t())
         return out if self.bias is None else out.add_(self.bias)
 
-    def backward(self, grad: torch.Tensor, buffer: torch.Tensor, below: bool = True) -> torch.Tensor | None:
-        """Add the adapters' gradients and give the input's (None when nothing `below` needs it)."""
+    def backward(
+        self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients, below: bool = True
+    ) -> torch.Tensor | None:
+        """Add the adapters' gradients to `grads` and give the input's (None when nothing `below` needs it)."""
         if self.rank:
-            self._adapters(grad, buffer)
+            self._adapters(grad, buffer, grads)
         return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
 
-    def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor) -> None:
-        """Fill the last columns of `grad`, and add the adapters' gradients."""
+    def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
+        """Fill the last columns of `grad`, and add the adapters' gradients to `grads`."""
         # Layer by layer: s·B is zero but for its own layer's blocks, which here would be more than half of the work.
         for part in self.parts:
             if part.outer is None or part.ranks is None:
@@ -136,13 +154,13 @@ class Product:
             beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
             after = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
             torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
-            _add_grad(part.outer, torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale)
+            grads.add(part.outer, torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale)
         inner_grads = torch.mm(grad[:, self.outputs :].t(), buffer[:, : self.inputs]).float()
         if self.norm is not None:
             inner_grads *= self.norm
         for part in self.parts:
             if part.inner is not None and part.ranks is not None:
-                _add_grad(part.inner, inner_grads[part.ranks])
+                grads.add(part.inner, inner_grads[part.ranks])
 
 
 def base(layer: Any) -> Any:
@@ -164,10 +182,3 @@ def _parts(layers: list[Any]) -> list[_Part]:
             parts.append(_Part(rows, None, None, None, 0.0))
         row = rows.stop
     return parts
-
-
-def _add_grad(parameter: torch.nn.Parameter, grad: torch.Tensor) -> None:
-    if parameter.grad is None:
-        parameter.grad = grad.contiguous()
-    else:
-        parameter.grad += grad

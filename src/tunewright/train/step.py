@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from tunewright.errors import TrainingError
-from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
+from tunewright.layout import MicroBatch, PaddedBatch, computing, halves, pack, pad
 from tunewright.models import quantised
 from tunewright.records import Rendered
+from tunewright.train import streams
 from tunewright.train.fused import Decoder
+from tunewright.train.products import Gradients
+from tunewright.train.streams import Part, Streams
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -40,6 +45,7 @@ class Computer:
         self.kept = kept
         self.decoder = Decoder(model, DTYPES[precision], kept or not self.packed) if fused else None
         self.recomputes = False
+        self.streams = Streams()
 
     def refresh(self) -> None:
         """To be called after every change of the trained weights."""
@@ -85,7 +91,7 @@ class Computer:
         for given in batches:
             batch = place(given, self.device)
             if self.decoder and isinstance(batch, MicroBatch):
-                loss += self.decoder.loss(batch, total, backward=True)
+                loss += self._fused(batch, total, backward=True)
                 continue
             with self._attending(batch):
                 part = self._summed(batch) / total
@@ -101,11 +107,39 @@ class Computer:
             batch = place(given, self.device)
             weight += batch.weight
             if self.decoder and isinstance(batch, MicroBatch):
-                loss += self.decoder.loss(batch, 1.0, backward=False)
+                loss += self._fused(batch, 1.0, backward=False)
                 continue
             with self._attending(batch):
                 loss += float(self._summed(batch))
         return loss, weight
+
+    def _fused(self, batch: MicroBatch, over: float, backward: bool) -> float:
+        """The written-out decoder's loss of a micro-batch over `over`, in two parts at once where that is faster.
+
+        With `backward` its gradients are added to the parameters, always in the same order.
+        """
+        assert self.decoder is not None
+        jobs = [(part, Gradients() if backward else None) for part in self._parts(batch)]
+        compute = partial(self.decoder.loss, over)
+        losses = self.streams.both(compute, jobs) if len(jobs) == 2 else [compute(*jobs[0])]
+        for _, grads in jobs:
+            if grads is not None:
+                grads.hand_over()
+        return sum(losses)
+
+    def _parts(self, batch: MicroBatch) -> tuple[Part, ...]:
+        """What of a micro-batch is computed at once: two halves with trees of their own, else its rows cut in two.
+
+        All of it where it is small, or where two threads would be in each other's way.
+        """
+        assert self.decoder is not None
+        if batch.tokens < streams.LEAST or not (self.decoder.separable and self.streams.possible):
+            return (Part.whole(batch),)
+        work = self.decoder.work(batch)
+        apart = halves(batch, work)
+        if apart:
+            return tuple(map(Part.whole, apart))
+        return Part.cut(batch, int(np.searchsorted(np.cumsum(work), work.sum() / 2)))
 
     @contextlib.contextmanager
     def _attending(self, batch: Batch) -> Iterator[None]:
