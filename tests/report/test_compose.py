@@ -19,6 +19,7 @@ from tunewright.records import (
     Refusals,
     Robustness,
     RunRecord,
+    SliceScore,
     SourceFile,
     Suite,
     Verdict,
@@ -68,7 +69,9 @@ def prediction(name: str, case: int, score: float | None) -> Prediction:
     return Prediction(case=f"f:{case}", arm=name, text="yes" if score else "no", score=score, seconds=0.1)
 
 
-def evidence(*, tuned: bool = True, trials: dict[str, object] | None = None) -> Evidence:
+def evidence(
+    *, tuned: bool = True, trials: dict[str, object] | None = None, slices: tuple[SliceScore, ...] = ()
+) -> Evidence:
     scores: dict[str, tuple[float | None, ...]] = {"base": (0.0, 1.0, 1.0, 0.0)}
     if tuned:
         scores["tuned"] = (1.0, 0.0, 1.0, None)
@@ -78,7 +81,7 @@ def evidence(*, tuned: bool = True, trials: dict[str, object] | None = None) -> 
         run=RUN,
         parameters=3_400_000,
         suite=SUITE,
-        evaluation=Evaluation(arms=tuple(arm(n, 0.5) for n in scores), verdict=verdict, gates=(), slices=()),
+        evaluation=Evaluation(arms=tuple(arm(n, 0.5) for n in scores), verdict=verdict, gates=(), slices=slices),
         predictions={n: [prediction(n, i, s) for i, s in enumerate(v)] for n, v in scores.items()},
         events=EVENTS,
         dataset=DATASET,
@@ -94,6 +97,13 @@ def test_cases_meet_the_best_untuned_answer_and_are_told_won_or_lost() -> None:
     assert [(c.question, c.outcome) for c in cases] == [("q0", "won"), ("q1", "lost"), ("q2", "same"), ("q3", "same")]
     assert all(c.untuned_arm == "base" and c.expected == "yes" for c in cases)
     assert (cases[0].untuned, cases[0].tuned) == ("no", "yes")
+
+
+def test_a_slice_that_holds_nearly_all_cases_is_left_out() -> None:
+    def part(value: str, cases: int) -> SliceScore:
+        return SliceScore(slice="kind", value=value, cases=cases, tuned=0.5, low=0.0, high=1.0, untuned=0.5)
+
+    assert [s.value for s in evidence(slices=(part("all", 4), part("half", 2))).slices] == ["half"]
 
 
 def test_training_is_read_from_its_events_and_losses_that_are_no_numbers_are_left_out() -> None:

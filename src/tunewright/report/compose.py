@@ -26,6 +26,8 @@ from tunewright.records import (
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
 SHOTS = 8
+# A slice with a larger share of the cases says again what all of them say.
+NEARLY_ALL = 0.95
 
 
 def evidence_of(
@@ -58,7 +60,7 @@ def evidence_of(
         labels=_labels(evaluation.arms, resolved),
         verdict=evaluation.verdict if tuned else None,
         gates=evaluation.gates,
-        slices=evaluation.slices,
+        slices=tuple(s for s in evaluation.slices if s.cases <= NEARLY_ALL * len(suite.cases)),
         classes=evaluation.labels,
         comparisons=evaluation.comparisons,
         hurdle=None if tuned else evaluation.hurdle,
