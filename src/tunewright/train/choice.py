@@ -18,6 +18,10 @@ from tunewright.train.step import DTYPES, Computer, Layout
 
 # Float32 sums in another order differ by about 1e-6; a leak between examples by far more than this.
 _TOLERANCE = 1e-4
+# So long an ending of the longest example shows what packing and sharing can do wrong. All of it, through plain modules
+# that keep the scores and logits of every token, could take more memory than any step of the run.
+_TELLING = 512
+_BEYOND_WINDOW = 128
 _REFUSALS = (TunewrightError, RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
 
@@ -33,12 +37,12 @@ class Choice:
 def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choice:
     """The widest layout whose loss and gradients on a few examples equal those of one example at a time.
 
-    The probe runs in float32 on the shortest example and on the longest, twice with another ending, so that packing,
-    sharing and a sliding window all show. Dropout makes two passes differ, so it is off in the probe; with dropout
-    no prefix is shared, since a shared state would be dropped once for all its examples.
+    The probe runs in float32 on the shortest example and on the end of the longest, twice with another last token, so
+    that packing, sharing and a sliding window all show. Dropout makes two passes differ, so it is off in the probe;
+    with dropout no prefix is shared, since a shared state would be dropped once for all its examples.
     """
     share = settings.share and not _drops(model)
-    probe = _probe_examples(examples)
+    probe = _probe_examples(model, examples)
     model.eval()
     want = _outcome(model, Computer(model, "float32", "alone", fused=False, share=False), probe)
     refused = []
@@ -73,20 +77,47 @@ def _keeps(model: Any, settings: Settings) -> bool:
 
 def _drops(model: Any) -> bool:
     """True when anything in the model draws random masks in training."""
-    config = model.config
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = _text_config(model)
     rates = [
         getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout", "attn_pdrop", "resid_pdrop")
     ]
     return any(rate for rate in rates) or any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules())
 
 
-def _probe_examples(examples: Sequence[Rendered]) -> list[Rendered]:
+def _text_config(model: Any) -> Any:
+    config = model.config
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def _probe_examples(model: Any, examples: Sequence[Rendered]) -> list[Rendered]:
     by_length = sorted((e for e in examples if e.supervised), key=lambda example: len(example.ids))
-    shortest, longest = by_length[0], by_length[-1]
+    shortest, longest = (_ending(example, _telling_length(model)) for example in (by_length[0], by_length[-1]))
     # Any other token will do; the one before it in the same example is surely in the vocabulary.
     ending = longest.ids[-2] if longest.ids[-2] != longest.ids[-1] else longest.ids[0]
     return [shortest, longest, replace(longest, ids=(*longest.ids[:-1], ending))]
+
+
+def _telling_length(model: Any) -> int | None:
+    """How many tokens show all that can go wrong; None where positions are computed otherwise in longer rows."""
+    config = _text_config(model)
+    ropes = getattr(config, "rope_parameters", None) or {}
+    kinds = [ropes, *(value for value in ropes.values() if isinstance(value, dict))]
+    if any(kind.get("rope_type") in ("dynamic", "longrope") for kind in kinds):
+        return None
+    reach = max(getattr(config, name, None) or 0 for name in ("sliding_window", "attention_chunk_size"))
+    return max(_TELLING, reach + _BEYOND_WINDOW if reach else 0)
+
+
+def _ending(example: Rendered, length: int | None) -> Rendered:
+    """The last `length` tokens of `example`, if something is learnt there; else all of it."""
+    if length is None or len(example.ids) <= length or not any(example.weights[1 - length :]):
+        return example
+    return replace(
+        example,
+        ids=example.ids[-length:],
+        weights=(0.0, *example.weights[1 - length :]),
+        prompt_length=max(0, example.prompt_length - len(example.ids) + length),
+    )
 
 
 def _outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tuple[float, list[torch.Tensor]]:
