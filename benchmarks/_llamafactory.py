@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
-from _peers import Clock, in_order, micro_batch, timer
+from _peers import Clock, in_order, timer
 
 
 def main() -> None:
@@ -55,12 +55,12 @@ def llamafactory(task: dict[str, Any], model: Path, dtype: str, steps: int, seco
         run_exp(_arguments(task, model, dtype, steps, Path(folder)), callbacks=[timer(clock, task)])
     return clock.result(task["batch"]) | {
         "peak_gb": round(peak_resident_gb() - before, 3),
-        "micro_batch": micro_batch(task),
+        "micro_batch": task["micro_batch"],
     }
 
 
 def _arguments(task: dict[str, Any], model: Path, dtype: str, steps: int, folder: Path) -> dict[str, Any]:
-    micro = micro_batch(task)
+    micro = task["micro_batch"]
     adapters = {"finetuning_type": "lora", "lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0.0, "lora_target": "all"}
     return {
         "stage": "sft",

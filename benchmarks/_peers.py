@@ -33,12 +33,15 @@ def supervised_tokens(task: dict[str, Any]) -> list[int]:
     return [sum(counts[at : at + batch]) for at in range(0, len(order), batch)]
 
 
-def micro_batch(task: dict[str, Any]) -> int:
-    """The most rows at once, of the batch's halves, that padded to the longest row stay within memory."""
+def micro_batches(task: dict[str, Any]) -> list[int]:
+    """Rows at once, most first: of the batch's halves those that padded to the longest row stay within memory."""
     longest, micro = max(len(row["ids"]) for row in task["rows"]), int(task["batch"])
-    while micro > 1 and micro * longest > PEER_TOKENS[task["shape"]["num_hidden_layers"]]:
+    fit = []
+    while micro >= 1:
+        if micro == 1 or micro * longest <= PEER_TOKENS[task["shape"]["num_hidden_layers"]]:
+            fit.append(micro)
         micro //= 2
-    return micro
+    return fit
 
 
 class Clock:

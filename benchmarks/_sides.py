@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, resident_gb
-from _peers import Clock, in_order, micro_batch, timer
+from _peers import Clock, in_order, timer
 from _switches import SWITCHES
 
 
@@ -75,7 +75,7 @@ def trl(task: dict[str, Any], dtype: str, steps: int, seconds: float) -> dict[st
     model = get_peft_model(
         model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
     )
-    batch, micro = task["batch"], micro_batch(task)
+    batch, micro = task["batch"], task["micro_batch"]
     data = Dataset.from_list(in_order(task, steps))
     clock = Clock(seconds)
     with tempfile.TemporaryDirectory() as folder:

@@ -4,8 +4,9 @@
 
 Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
 are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
-checkpointing, TRL with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone); a
-batch that would not fit in memory is split by accumulation. `matmul_share` is the rate of the
+checkpointing, TRL with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone),
+and splits the batch by accumulation as it is fastest: whole, in halves, down to single rows, by probe (one row at a
+time needs no padding and stays in the caches). `matmul_share` is the rate of the
 products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over the
 rate of plain `torch.mm` at the model's own shape.
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import median, report, sample
+from _peers import micro_batches
 from _sides import SIDES, products, save
 from _switches import SWITCHES, switches_for
 from _works import batch_of, method_of, prepare, shape_of, works
@@ -99,6 +101,7 @@ def measure(
             script = HERE.with_name("_llamafactory.py") if side == "llamafactory" else HERE
             return sample(script, arguments, limit=limit, python=python if side == peer else sys.executable)
 
+        splits = _splits(run, peer, task, prepared)
         first = {side: run(side, "float32", 3 if big else 10, ALL_STEPS) for side in sides}
         best = {side: _probe(run, side, first[side], batch_of(work)) for side in sides}
         # At 135 M three steps are enough: in float32 they have been measured already.
@@ -118,7 +121,19 @@ def measure(
         {"ours": best["ours"], "peer": best[peer]},
         {"ours": taken["ours"], "peer": taken[peer]},
         PEERS[peer],
+        splits,
     )
+
+
+def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path) -> dict[int, float]:
+    """The peer's examples per second by rows at once, a few steps in float32; the fastest is left in `prepared`."""
+    rates = {}
+    for micro in micro_batches(task):
+        prepared.write_text(json.dumps(task | {"micro_batch": micro}))
+        rates[micro] = run(peer, "float32", 3 if shape_of(task["work"]) != "25m" else 5, ALL_STEPS)["examples_per_s"]
+    best = max(rates, key=lambda micro: rates[micro])
+    prepared.write_text(json.dumps(task | {"micro_batch": best}))
+    return rates
 
 
 def measure_switches(work: str, data: Path, seconds: float, rounds: int | None = None) -> list[dict[str, Any]]:
@@ -196,6 +211,7 @@ def _result(
     best: dict[str, Any],
     taken: dict[str, Any],
     peer: str,
+    splits: dict[int, float] | None = None,
 ) -> dict[str, Any]:
     sides: dict[str, dict[str, Any]] = {}
     for side, samples in taken.items():
@@ -208,11 +224,12 @@ def _result(
         }
     shares = [one["matmul_share"] for one in taken["ours"] if one.get("matmul_share")]
     sides["ours"]["matmul_share"] = round(statistics.median(shares), 3) if shares else None
+    split = {"micro_batch": taken["peer"][0].get("micro_batch"), "micro_batch_examples_per_s": splits} if splits else {}
     return {
         "work": work,
         "facts": {**task["facts"], "batch": batch_of(work)},
         "ours": sides["ours"],
-        "peer": {"name": peer, "micro_batch": taken["peer"][0].get("micro_batch"), **sides["peer"]},
+        "peer": {"name": peer, **split, **sides["peer"]},
         "ratio": {
             "speed": round(sides["ours"]["examples_per_s"] / sides["peer"]["examples_per_s"], 2),
             "memory": round(sides["ours"]["peak_gb"] / sides["peer"]["peak_gb"], 3),
