@@ -97,3 +97,10 @@ def test_any_text_is_masked_exactly(turns, seedling_renderer):
     normal = seedling_renderer.tokenizer.backend_tokenizer.normalizer
     keep = normal.normalize_str if normal else (lambda s: s)
     assert said(seedling_renderer, row) == [keep(a) + "<|im_end|>" for _, a in turns]
+
+
+def test_nothing_is_learned_of_a_first_token_that_nothing_stands_before():
+    """No state predicts it; packed behind another row, that row's last one would."""
+    bare = "{% for m in messages %}{{ m['content'] }}</s>{% endfor %}"
+    row = Renderer(tiny(bare, ["<s>", "</s>"])).render(example(("assistant", "hello there")))
+    assert row.weights == (0.0, *[1.0] * (len(row.ids) - 1))

@@ -84,7 +84,8 @@ class Renderer:
         text = text[: turns[-1].end]
         ids, flags, last_start = self._tokens(text, turns)
         self._prove(ids, flags, text, turns, example.row)
-        weights = tuple(example.weight if f else 0.0 for f in flags)
+        # Nothing stands before a first token that could predict it.
+        weights = tuple(example.weight if f and place else 0.0 for place, f in enumerate(flags))
         limit = len(ids) if max_length is None else max_length
         return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row)
 
