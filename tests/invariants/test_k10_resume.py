@@ -18,7 +18,9 @@ from safetensors.torch import load_file
 
 from tests.train.families import model_of, rows
 from tunewright.errors import Interrupted, RunError
-from tunewright.train import FitResult, Settings, fit
+from tunewright.models import quantised
+from tunewright.train import FitResult, Settings, fit, loop, streams
+from tunewright.train.memory import Room
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(
@@ -194,6 +196,50 @@ def test_other_methods_resume_too(method: str, dequantise: str, tmp_path: Path) 
     name = "model.safetensors" if method == "full" else "adapter_model.safetensors"
     ours, theirs = (load_file(folder / "checkpoints" / "step-6" / name) for folder in (one, two))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_what_is_free_when_it_goes_on_changes_no_bit(
+    method: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Micro-batches follow the free memory, and sums in other micro-batches round otherwise: a run keeps its own."""
+    settings = Settings.model_validate(
+        {"method": method, "rank": 4, "effective_batch_size": 4, "steps": 6, "learning_rate": 5e-3, "checkpoints": 2}
+    )
+    monkeypatch.setattr(streams, "LEAST", 2)
+    before, (one, two) = torch.get_num_threads(), (tmp_path / "one", tmp_path / "two")
+    seen: list[Any] = []
+
+    def tune(folder: Path, tokens: int, kept: bool, **more: Any) -> None:
+        monkeypatch.setattr(loop, "first_room", lambda *_: Room(tokens, False))
+        monkeypatch.setattr(quantised, "fits_beside", lambda model, _: kept and bool(quantised.layers(model)))
+        fit(model_of("llama"), rows(10), rows(4, seed=9), settings, directory=folder, **more)
+
+    torch.set_num_threads(threads)
+    try:
+        tune(one, 120, True)
+        stop = lambda: seen[-1].get("step") == 4  # noqa: E731
+        with pytest.raises(Interrupted):
+            tune(two, 120, True, on_event=seen.append, should_stop=stop)
+        tune(two, 400, False, resume=True)
+    finally:
+        torch.set_num_threads(before)
+    assert _losses(one) == _losses(two)
+    assert [e["micro_batch_tokens"] for e in _events(two, "start")] == [120, 120]
+    for name in ("adapter_model.safetensors", "optimizer.safetensors"):
+        ours, theirs = (load_file(folder / "checkpoints" / "step-6" / name) for folder in (one, two))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_much_less_memory_than_before_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(loop, "first_room", lambda *_: Room(1_000, False))
+    with pytest.raises(Interrupted):
+        run(tmp_path, on_event=seen.append, should_stop=lambda: seen[-1].get("step") == 4)
+    monkeypatch.setattr(loop, "first_room", lambda *_: Room(50, False))
+    run(tmp_path, resume=True)
+    assert [e["micro_batch_tokens"] for e in _events(tmp_path, "start")] == [1_000, 150]
 
 
 if os.name != "posix":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 
 from tests.train.families import model_of, rows
 from tunewright.errors import StorageError, TrainingError
+from tunewright.models import quantised
 from tunewright.train import Settings, checkpoint, fit
+from tunewright.train.adapters import prepare, trainable
 from tunewright.train.step import Computer
 
 SETTINGS = Settings(rank=4, alpha=8.0, effective_batch_size=8, steps=4, learning_rate=5e-3, checkpoints=2)
@@ -86,3 +89,62 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: py
     with pytest.raises(StorageError, match="step 2 is kept"):
         _losses(tmp_path, [])
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-2"]
+
+
+def test_memory_that_runs_out_while_weights_are_read_back_leaves_none_half_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Layers lend each other the place that weights in 4 bits are read back to; the step is computed again after."""
+    model = prepare(model_of("llama"), SETTINGS.model_copy(update={"method": "qlora"})).eval()
+    computer = Computer(model, "float32", "forest", fused=True, share=True)
+    batches = computer.lay_out(rows(4), 10_000)
+
+    def step() -> dict[str, torch.Tensor]:
+        try:
+            computer.accumulate(batches, sum(batch.weight for batch in batches))
+            return {name: p.grad for name, p in trainable(model).items() if p.grad is not None}
+        finally:
+            model.zero_grad(set_to_none=True)
+
+    want, really, reads = step(), quantised.weight_of, [0, 0]
+
+    def read(layer: Any) -> torch.Tensor:
+        reads[0] += 1
+        if reads[0] == reads[1]:
+            raise MemoryError
+        return really(layer)
+
+    monkeypatch.setattr(quantised, "weight_of", read)
+    # At the first reading of a step, at the second, … until a step comes to its end without one so late.
+    while reads[0] == reads[1]:
+        reads[:] = 0, reads[1] + 1
+        with contextlib.suppress(MemoryError):
+            step()
+        failed, reads[0] = reads[0] == reads[1], -1_000
+        got = step()
+        assert all(torch.equal(got[name], want[name]) for name in want), reads
+        reads[0] = reads[1] if failed else 0
+    assert reads[1] > 20
+
+
+def test_memory_that_runs_out_on_validation_rows_costs_no_step_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path) -> list[Any]:
+        told: list[Any] = []
+        fit(model_of("llama"), rows(12), rows(9, seed=9), SETTINGS, directory=folder, on_event=told.append)
+        return [e["loss"] for kind in ("step", "validation") for e in told if e["type"] == kind] + [
+            e for e in told if e["type"] == "memory"
+        ]
+
+    plenty, real, seen = run(tmp_path / "plenty"), Computer.summed_loss, []
+
+    def limited(self: Computer, batches: Any) -> Any:
+        seen.append(max(batch.tokens for batch in batches))
+        if seen[-1] > 200:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+        return real(self, batches)
+
+    monkeypatch.setattr(Computer, "summed_loss", limited)
+    assert run(tmp_path / "scarce") == pytest.approx(plenty, abs=1e-6)
+    assert max(seen) > 200 >= seen[-1]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.train.families import model_of, rows
 from tunewright.errors import ModelError, TrainingError
@@ -33,6 +34,10 @@ def test_said_and_true_for_lora(tmp_path: Path) -> None:
     expected = 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
     assert start["trainable_parameters"] == result.trainable_parameters == expected
     assert (start["weights_dtype"], start["trainable_dtype"], start["optimizer_dtype"]) == ("float32",) * 3
+    # Said before there are any moments; what was kept of them is of that type.
+    moments = load_file(result.last / "optimizer.safetensors")
+    assert {str(t.dtype) for name, t in moments.items() if name.startswith("exp_avg")} == {"torch.float32"}
+    assert {str(p.dtype) for p in result.model.parameters()} == {"torch.float32"}
     outer = [p for name, p in result.model.named_parameters() if "lora_B" in name]
     assert outer
     assert all(float(p.norm()) > 0 for p in outer)

@@ -13,6 +13,8 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GPTNeoXConfig,
+    GptOssConfig,
+    GraniteConfig,
     LlamaConfig,
     MistralConfig,
     MixtralConfig,
@@ -24,7 +26,7 @@ from transformers import (
 
 from tunewright.records import Rendered
 
-_SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "vocab_size": 96,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -37,25 +39,41 @@ _SMALL: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_WITHOUT_HEADS = {k: v for k, v in _SMALL.items() if k not in ("num_key_value_heads", "head_dim")}
+_WITHOUT_HEADS = {k: v for k, v in SMALL.items() if k not in ("num_key_value_heads", "head_dim")}
 CONFIGS: dict[str, Any] = {
-    "llama": lambda: LlamaConfig(**_SMALL, tie_word_embeddings=True),
-    "mistral": lambda: MistralConfig(**_SMALL, sliding_window=None),
-    "mistral-sliding": lambda: MistralConfig(**_SMALL, sliding_window=16),
-    "qwen2": lambda: Qwen2Config(**_SMALL),
-    "qwen3": lambda: Qwen3Config(**_SMALL),
-    "mixtral": lambda: MixtralConfig(**_SMALL, num_local_experts=4, sliding_window=None),
+    "llama": lambda: LlamaConfig(**SMALL, tie_word_embeddings=True),
+    "mistral": lambda: MistralConfig(**SMALL, sliding_window=None),
+    "mistral-sliding": lambda: MistralConfig(**SMALL, sliding_window=16),
+    "qwen2": lambda: Qwen2Config(**SMALL),
+    "qwen3": lambda: Qwen3Config(**SMALL),
+    "mixtral": lambda: MixtralConfig(**SMALL, num_local_experts=4, sliding_window=None),
     "qwen-moe": lambda: Qwen2MoeConfig(
-        **_SMALL, num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16
+        **SMALL, num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16
     ),
-    "phi3": lambda: Phi3Config(**{k: v for k, v in _SMALL.items() if k != "head_dim"}),
-    "gemma2": lambda: Gemma2Config(**_SMALL, sliding_window=16, query_pre_attn_scalar=8),
-    "gemma3": lambda: Gemma3TextConfig(**_SMALL, sliding_window=256, query_pre_attn_scalar=8),
-    "gemma3-sliding": lambda: Gemma3TextConfig(**_SMALL, sliding_window=16, query_pre_attn_scalar=8),
+    "phi3": lambda: Phi3Config(**{k: v for k, v in SMALL.items() if k != "head_dim"}),
+    # Scores and logits large enough for the caps to bite.
+    "gemma2": lambda: Gemma2Config(
+        **SMALL,
+        sliding_window=16,
+        query_pre_attn_scalar=8,
+        initializer_range=0.2,
+        attn_logit_softcapping=1.0,
+        final_logit_softcapping=1.0,
+    ),
+    "granite": lambda: GraniteConfig(
+        **{k: v for k, v in SMALL.items() if k != "head_dim"},
+        logits_scaling=0.2,
+        attention_multiplier=0.5,
+        residual_multiplier=0.7,
+        embedding_multiplier=3.0,
+    ),
+    "gemma3": lambda: Gemma3TextConfig(**SMALL, sliding_window=256, query_pre_attn_scalar=8),
+    "gemma3-sliding": lambda: Gemma3TextConfig(**SMALL, sliding_window=16, query_pre_attn_scalar=8),
     "gpt-neox": lambda: GPTNeoXConfig(**_WITHOUT_HEADS),
+    "gpt-oss": lambda: GptOssConfig(**SMALL, num_local_experts=4, num_experts_per_tok=2, sliding_window=16),
     "bloom": lambda: BloomConfig(vocab_size=96, hidden_size=32, n_layer=3, n_head=4),
     "bamba": lambda: BambaConfig(
-        **_SMALL, attn_layer_indices=[1], mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8, mamba_n_groups=1
+        **SMALL, attn_layer_indices=[1], mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8, mamba_n_groups=1
     ),
 }
 

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.train.families import model_of, rows
 from tunewright.errors import TrainingError
-from tunewright.train import Settings, fit
+from tunewright.train import Settings, fit, fused
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.step import Computer
 
@@ -125,3 +125,26 @@ def test_auto_turns_to_it_when_one_example_does_not_fit(tmp_path: Path, monkeypa
     assert [event.get("activation_checkpointing") for event in told if event["type"] == "memory"][-1] is True
     with pytest.raises(TrainingError, match="single example"):
         _run(tmp_path / "never", activation_checkpointing=False)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_written_out_pass_back_ends_at_the_lowest_adapter(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _deep("layers.5.self_attn.q_proj")
+    computer = Computer(model, "float32", "forest", fused=True, share=True)
+    computer.recompute(again)
+    assert computer.decoder is not None
+    places = {id(layer): index for index, layer in enumerate(computer.decoder.layers)}
+    calls: dict[str, list[int]] = {"forward": [], "backward": []}
+    for name in calls:
+        really = getattr(fused._Layer, name)
+
+        def counted(self: Any, *given: Any, name: str = name, really: Any = really) -> Any:
+            calls[name].append(places[id(self)])
+            return really(self, *given)
+
+        monkeypatch.setattr(fused._Layer, name, counted)
+    batches = computer.lay_out(rows(8), 10_000)
+    computer.accumulate(batches, sum(batch.weight for batch in batches))
+    assert calls["backward"] == [7, 6, 5]
+    # The last layer, which runs on few states, keeps what it needs.
+    assert calls["forward"] == [*range(8), *([6, 5] if again else [])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -193,4 +195,65 @@ def test_an_error_in_one_part_is_told_when_both_have_ended(
         _computed(computer, examples)
     assert len(ended) == 2
     # A step that has not come to its end leaves no gradients: it is computed again in smaller pieces.
+    assert not _taken(computer.model)
+
+
+def test_a_stop_in_the_midst_is_told_when_both_have_ended() -> None:
+    """Ctrl-C reaches the thread that waits; the two that compute are not left behind with the weights."""
+    ended: list[int] = []
+
+    def compute(part: streams.Part, _: None) -> float:
+        if part.first == 0:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(part.first)
+        return 0.0
+
+    both = streams.Streams()
+    with pytest.raises(KeyboardInterrupt):
+        both.both(compute, _jobs())
+    assert sorted(ended) == [0, 9]
+    assert both.both(lambda part, _: float(part.first), _jobs()) == [0.0, 9.0]
+    both.close()
+
+
+def test_where_no_second_thread_can_begin_the_first_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    jobs = _jobs()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        streams.Streams().both(lambda part, _: 0.0, jobs)
+    begun[0].join(timeout=20)
+    assert not begun[0].is_alive()
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("row", [0, 1, -1])
+@pytest.mark.parametrize("kind", ["one row", "equal rows", "weightless"])
+def test_odd_batches_cut_anywhere(kind: str, row: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    computer, (one, *others) = _computer(), rows(5)
+    without = [Rendered(each.ids, (0.0,) * len(each.ids), each.prompt_length) for each in others]
+    examples = {"one row": [one], "equal rows": [one] * 40, "weightless": [one, *without]}[kind]
+    (batch,) = computer.lay_out(examples, 10_000)
+    at = row % (batch.tokens + 1)
+    gradients(computer.model, examples)
+    want = _taken(computer.model)
+    monkeypatch.setattr(computer, "_parts", lambda batch: streams.Part.cut(batch, at))
+    _computed(computer, examples)
+    got = _taken(computer.model)
+    for name, grad in want.items():
+        assert float((got[name] - grad).norm()) <= 1e-5 * float(grad.norm()), name
+
+
+def test_a_batch_that_predicts_nothing_is_not_computed() -> None:
+    computer = _computer()
+    nothing = [Rendered(row.ids, (0.0,) * len(row.ids), row.prompt_length) for row in rows(3)]
+    assert computer.accumulate(computer.lay_out(nothing, 10_000), 1.0) == 0.0
     assert not _taken(computer.model)

@@ -18,6 +18,8 @@ from tunewright.layout.flex import block_mask, flexed
 from tunewright.layout.forest import MicroBatch
 
 NAME = "tunewright_forest"
+# What some families hand to their attention besides: sinks, biases of positions, weights of heads.
+_UNKNOWN = ("s_aux", "position_bias", "head_mask")
 
 
 @dataclass
@@ -75,13 +77,16 @@ def forest_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention of one flat row: `query` [1, heads, tokens, size], keys and values with as many or fewer heads.
 
-    Raises `TrainingError` for what it does not compute exactly (the caller then lays out plainly): dropout and sinks.
+    Raises `TrainingError` for what it does not compute (the caller then lays out plainly): dropout, sinks, biases.
     """
     flight = _in_flight[-1]
     heads, tokens, size = key.shape[1], query.shape[2], query.shape[3]
     scale = size**-0.5 if scaling is None else scaling
-    if dropout > 0 or others.get("s_aux") is not None:
-        raise TrainingError("this attention drops scores or adds sinks.")
+    if dropout > 0:
+        raise TrainingError("attention drops scores in training")
+    unknown = [name for name in _UNKNOWN if others.get(name) is not None]
+    if unknown:
+        raise TrainingError(f"attention asks for {', '.join(unknown)}, which a forest does not compute")
     # A GPU takes FlexAttention, anything else the blocks.
     if flight.batch.ids.is_cuda:
         if sliding_window not in flight.masks:

@@ -25,7 +25,8 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
     """Full names of the linear layers that get an adapter.
 
     `wanted` is a preset (`minimal`: query and value; `standard`: all of attention; `all-linear`: every linear layer
-    but the head), or last parts of layers' names. Raises `TrainingError` when a name fits nothing.
+    but the head), or last parts of layers' names. Raises `TrainingError` when a name fits nothing, or a head that is
+    the embeddings too.
     """
     head = model.get_output_embeddings()
     linear = [name for name, m in model.named_modules() if _is_linear(m) and m is not head]
@@ -38,9 +39,11 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
         chosen = inside + (dense if wanted == "standard" else [])
     else:
         asked = (wanted,) if isinstance(wanted, str) else wanted
-        chosen = [name for name in linear if any(name == a or name.endswith(f".{a}") for a in asked)]
+        every = [name for name, m in model.named_modules() if _is_linear(m)]
+        chosen = [name for name in every if any(name == a or name.endswith(f".{a}") for a in asked)]
+        _assert_apart(model, head, chosen)
         for one in asked:
-            if not any(name == one or name.endswith(f".{one}") for name in linear):
+            if not any(name == one or name.endswith(f".{one}") for name in every):
                 known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
                 raise TrainingError(
                     f"no linear layer of this model is called `{one}`.",
@@ -54,6 +57,17 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
             remedy="Use all-linear, or name the layers.",
         )
     return tuple(chosen)
+
+
+def _assert_apart(model: Any, head: Any, chosen: list[str]) -> None:
+    """Raise `TrainingError` when the head is among the `chosen` layers and shares its weights with the embeddings."""
+    for name in chosen:
+        if model.get_submodule(name) is head and head.weight is model.get_input_embeddings().weight:
+            raise TrainingError(
+                f"`{name}` has the weights of the embeddings: merged, an adapter on it would change both.",
+                where="train.target_modules",
+                remedy=f"Leave `{name}` out, or use a base whose head has weights of its own.",
+            )
 
 
 def _is_linear(module: torch.nn.Module) -> bool:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from tunewright.errors import TunewrightError
+from tunewright.errors import TrainingError, TunewrightError
 from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train.adapters import trainable
-from tunewright.train.fused import fits
+from tunewright.train.fused import why_not
+from tunewright.train.head import Cut, cut
 from tunewright.train.settings import Settings
 from tunewright.train.step import DTYPES, Computer, Layout
 
 # Float32 sums in another order differ by about 1e-6; a leak between examples by far more than this.
 _TOLERANCE = 1e-4
+# Two passes that draw nothing at random differ by less than this, if at all.
+_CHANCE = 1e-5
 # So long an ending of the longest example shows what packing and sharing can do wrong. All of it, through plain modules
 # that keep the scores and logits of every token, could take more memory than any step of the run.
 _TELLING = 512
@@ -41,31 +46,40 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
     that packing, sharing and a sliding window all show. Dropout makes two passes differ, so it is off in the probe;
     with dropout no prefix is shared, since a shared state would be dropped once for all its examples.
     """
-    share = settings.share and not _drops(model)
     probe = _probe_examples(model, examples)
     model.eval()
-    want = _outcome(model, Computer(model, "float32", "alone", fused=False, share=False), probe)
-    refused = []
+    found = cut(model, probe[0].ids)
+    _assert_places(model, found, examples)
+    drops = _drops(model, probe[0])
+    share = settings.share and not drops
+    computing = partial(Computer, model, share=share, cut=found)
+    # As plain as it can be: the head is cut off only where its logits would be too many.
+    needed = found if found is not None and len(probe[-1].ids) > found.most else None
+    want = _outcome(model, Computer(model, "float32", "alone", fused=False, share=False, cut=needed), probe)
     options: list[tuple[str, Layout, bool]] = [("modules", "forest", False), ("modules", "padded", False)]
-    if fits(model) and next(model.parameters()).device.type == "cpu":
+    refused = []
+    reason = why_not(model)
+    if reason is None:
         options.insert(0, ("fused", "forest", True))
+    else:
+        refused.append(f"forest by fused: {reason}")
     for kind, layout, fused in options:
         name = f"{layout} by {kind}"
         try:
-            computer = Computer(model, "float32", layout, fused=fused, share=share)
+            computer = computing("float32", layout, fused=fused)
             gap = _gap(_outcome(model, computer, probe), want)
+            if drops:
+                _trains(model, computer, probe)
         except _REFUSALS as error:
             refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
             continue
         if gap <= _TOLERANCE:
             kept = fused and _keeps(model, settings)
             if settings.precision != "float32" or kept:
-                computer = Computer(model, settings.precision, layout, fused=fused, share=share, kept=kept)
+                computer = computing(settings.precision, layout, fused=fused, kept=kept)
             return Choice(computer, name, tuple(refused))
         refused.append(f"{name}: differs from one example at a time by {gap:.1e}")
-    return Choice(
-        Computer(model, settings.precision, "alone", fused=False, share=False), "one example at a time", tuple(refused)
-    )
+    return Choice(computing(settings.precision, "alone", fused=False), "one example at a time", tuple(refused))
 
 
 def _keeps(model: Any, settings: Settings) -> bool:
@@ -75,13 +89,32 @@ def _keeps(model: Any, settings: Settings) -> bool:
     return settings.dequantise == "once" and bool(quantised.layers(model))
 
 
-def _drops(model: Any) -> bool:
-    """True when anything in the model draws random masks in training."""
-    config = _text_config(model)
-    rates = [
-        getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout", "attn_pdrop", "resid_pdrop")
-    ]
-    return any(rate for rate in rates) or any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules())
+def _drops(model: Any, example: Rendered) -> bool:
+    """True when anything in the model draws random masks in training: two passes over one `example` differ then."""
+    # A fresh adapter's dropout shows in no loss: what comes of it is multiplied by zero.
+    if any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
+        return True
+    alone = Computer(model, "float32", "alone", fused=False, share=False)
+    with _training(model):
+        one, other = (alone.summed_loss(alone.lay_out([example], 1))[0] for _ in range(2))
+    return bool(abs(one - other) > _CHANCE * abs(one))
+
+
+def _trains(model: Any, computer: Computer, examples: Sequence[Rendered]) -> None:
+    """Raise what `computer` raises in training only, where scores of attention are dropped for instance."""
+    with _training(model):
+        computer.summed_loss(computer.lay_out(examples, 1_000_000))
+
+
+@contextlib.contextmanager
+def _training(model: Any) -> Iterator[None]:
+    """`model` as in training inside the block; the run draws after it what it would have drawn without."""
+    with torch.random.fork_rng():
+        model.train()
+        try:
+            yield
+        finally:
+            model.eval()
 
 
 def _text_config(model: Any) -> Any:
@@ -120,15 +153,34 @@ def _ending(example: Rendered, length: int | None) -> Rendered:
     )
 
 
+def _assert_places(model: Any, found: Cut | None, examples: Sequence[Rendered]) -> None:
+    """Raise `TrainingError` for an example with more tokens than the base has places in a table."""
+    places = getattr(_text_config(model), "max_position_embeddings", None)
+    longest = max(examples, key=lambda example: len(example.ids))
+    if places is None or len(longest.ids) <= places:
+        return
+    row = torch.tensor([longest.ids[: places + 1]], device=next(model.parameters()).device)
+    try:
+        with torch.no_grad():
+            found.states(input_ids=row) if found is not None else model(input_ids=row, use_cache=False)
+    except IndexError as error:
+        raise TrainingError(
+            f"an example has {len(longest.ids):,} tokens, and this base tells no more than {places:,} apart by place.",
+            where="train.max_length",
+            remedy=f"Set train.max_length to {places} or less: longer examples are cut there, and counted.",
+        ) from error
+
+
 def _outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tuple[float, list[torch.Tensor]]:
     """The loss and, per trained tensor, its gradient; the parameters' own gradients are left empty."""
-    batches = computer.lay_out(examples, 1_000_000)
-    loss = computer.accumulate(batches, sum(batch.weight for batch in batches))
-    grads = []
-    for parameter in trainable(model).values():
-        grads.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-        parameter.grad = None
-    return loss, grads
+    batches, trained = computer.lay_out(examples, 1_000_000), trainable(model).values()
+    try:
+        loss = computer.accumulate(batches, sum(batch.weight for batch in batches))
+        return loss, [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    finally:
+        # What came to its end half-way has left some too, which the next one would add to.
+        for parameter in trained:
+            parameter.grad = None
 
 
 def _gap(got: tuple[float, list[torch.Tensor]], want: tuple[float, list[torch.Tensor]]) -> float:

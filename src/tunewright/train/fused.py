@@ -325,21 +325,25 @@ def _fixed_positions(rotary: Any) -> bool:
     return rotary.rope_type != "longrope" and "dynamic" not in rotary.rope_type
 
 
-def fits(model: Any) -> bool:
-    """True when `model` is a PEFT model that `Decoder` computes exactly: a known family with plain LoRA."""
+def why_not(model: Any) -> str | None:
+    """Why `Decoder` does not compute `model`; None for a PEFT model of a known family with plain LoRA, on a CPU."""
     if not isinstance(model, PeftModel):
-        return False
+        return "all weights move"
     causal = model.get_base_model()
     config = causal.config
     if config.model_type not in FAMILIES or config.hidden_act != "silu":
-        return False
+        return f"no decoder is written out for {config.model_type}"
     if config.model_type == "llama" and (config.mlp_bias or config.pretraining_tp > 1):
-        return False
+        return "the MLP has biases, or is cut for several devices"
     if getattr(config, "attention_dropout", 0.0) > 0:
-        return False
+        return "attention drops scores"
+    if next(model.parameters()).device.type != "cpu":
+        return "it is written for a CPU"
     adapted = [m for m in causal.modules() if hasattr(m, "lora_A")]
     inside = {id(m) for layer in causal.model.layers for m in layer.modules()}
-    return bool(adapted) and all(id(m) in inside and _plain(m) for m in adapted)
+    if not adapted or any(id(m) not in inside for m in adapted):
+        return "an adapter lies outside of the layers"
+    return None if all(map(_plain, adapted)) else "an adapter drops inputs, or is no plain LoRA"
 
 
 def _plain(layer: Any) -> bool:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tunewright.errors import Interrupted, RunError, TrainingError
-from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import checkpoint as checkpoints
-from tunewright.train.adapters import assert_alive, not_adapted, prepare, trainable
+from tunewright.train.adapters import assert_alive, prepare, trainable
 from tunewright.train.choice import Choice, choose
 from tunewright.train.events import Events, Listener, peak_gb
+from tunewright.train.facts import facts
 from tunewright.train.memory import first_room, is_out_of_memory
 from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
 from tunewright.train.ranks import Ranks
@@ -169,10 +169,26 @@ def _resume(run: _Run) -> tuple[int, bool]:
             remedy="Resume with the recipe and data of the run, or start a new run.",
         )
     checkpoints.restore(last, run.model, run.optimizer, run.names)
+    _as_it_was(run, last.state.get("rooms"))
     run.computer.refresh()
     run.losses, run.tokens, run.seconds = last.state["losses"], last.state["tokens"], last.state["seconds"]
     run.events.rewind(last.step)
     return last.step, last.state.get("measured", True)
+
+
+def _as_it_was(run: _Run, rooms: list[list[Any]] | None) -> None:
+    """Compute in micro-batches of the size that the run had: in others the same sums come out rounded otherwise.
+
+    What is free now has no part in it, unless it is less than a third of what was free then.
+    """
+    if not rooms:
+        return
+    tokens, recomputes, kept = rooms[run.ranks.rank if len(rooms) == run.ranks.count else 0]
+    run.budget = min(tokens, 3 * run.budget)
+    if kept != run.computer.kept:
+        run.choice = replace(run.choice, computer=run.computer.keeping(kept))
+    if recomputes:
+        run.computer.recompute()
 
 
 def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
@@ -181,55 +197,19 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
         "steps": total,
         "examples": len(run.train),
         "validation_examples": len(run.validation),
-        "trainable_parameters": sum(p.numel() for p in run.parameters),
-        "parameters": sum(map(quantised.size_of, run.model.parameters())),
-        "not_adapted": not_adapted(run.model),
-        "weights_dtype": _frozen_dtype(run),
-        **_packing(run),
-        "trainable_dtype": "float32",
-        "optimizer_dtype": "float32",
-        "compute_dtype": run.settings.precision,
-        "device": run.device.type,
+        **facts(run.model, run.parameters, run.choice, run.settings),
         "processes": run.ranks.count,
-        "layout": run.choice.how,
-        "refused": list(run.choice.refused),
-        "share": run.computer.share,
-        "activation_checkpointing": run.computer.recomputes,
         "micro_batch_tokens": run.budget,
     }
 
 
-def _frozen_dtype(run: _Run) -> str:
-    """The type of the weights that stay as they are (of the trained ones, where all move)."""
-    frozen = (p for p in run.model.parameters() if not p.requires_grad and not hasattr(p, "quant_state"))
-    return str(next(frozen, run.parameters[0]).dtype).removeprefix("torch.")
-
-
-def _packing(run: _Run) -> dict[str, Any]:
-    """What is held in 4 bits, how many bits a weight really takes, and how often it is read back."""
-    layers = run.computer.packed
-    if not layers:
-        return {"quantisation": None}
-    weights = sum(quantised.size_of(layer.weight) for layer in layers)
-    return {
-        "weights_dtype": quantised.FORM["type"],
-        "quantisation": {
-            **quantised.FORM,
-            "weights": weights,
-            "other_weights_dtype": _frozen_dtype(run),
-            "bits_per_weight": round(8 * sum(map(quantised.bytes_of, layers)) / weights, 4),
-            "dequantised": "once" if run.computer.kept else "each_pass",
-        },
-    }
-
-
-def _layout(run: _Run, examples: Sequence[Rendered]) -> list[Batch]:
+def _layout(run: _Run, examples: Sequence[Rendered], budget: int) -> list[Batch]:
     size = run.settings.micro_batch_size
     size = len(examples) if size == "auto" else size
     return [
         batch
         for first in range(0, len(examples), size)
-        for batch in run.computer.lay_out(examples[first : first + size], run.budget)
+        for batch in run.computer.lay_out(examples[first : first + size], budget)
     ]
 
 
@@ -282,7 +262,7 @@ def _gradients(run: _Run, examples: Sequence[Rendered], step: int) -> float:
     """
     mine = run.ranks.share(examples)
     while True:
-        batches = _layout(run, mine)
+        batches = _layout(run, mine, run.budget)
         total = run.ranks.total(sum(batch.weight for batch in batches))
         loss, out = 0.0, False
         try:
@@ -339,6 +319,7 @@ def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True)
         "seconds": run.seconds,
         "examples": len(run.train),
         "settings": run.settings.model_dump(mode="json"),
+        "rooms": run.ranks.each([run.budget, run.computer.recomputes, run.computer.kept]),
     }
     folder = run.folder / "checkpoints"
     run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, run.names, state) and None)
@@ -359,8 +340,20 @@ def _validation_loss(run: _Run) -> float | None:
     """Loss per supervised weight over the validation rows; None when there are none."""
     if not run.validation:
         return None
-    loss, weight = run.computer.summed_loss(_layout(run, run.ranks.share(run.validation)))
-    return run.ranks.total(loss) / run.ranks.total(weight)
+    mine, budget = run.ranks.share(run.validation), run.budget
+    while True:
+        batches = _layout(run, mine, budget)
+        sums, out = (0.0, 0.0), False
+        try:
+            sums = run.computer.summed_loss(batches)
+        except (RuntimeError, MemoryError) as error:
+            # Of its own accord: steps, which have fitted so far, stay as large as they were.
+            if not is_out_of_memory(error) or all(batch.examples == 1 for batch in batches):
+                raise
+            out, budget = True, max(batch.tokens for batch in batches) // 2
+        if not run.ranks.any(out):
+            loss, weight = map(run.ranks.total, sums)
+            return loss / weight
 
 
 def _end(run: _Run, total: int) -> FitResult:

@@ -101,11 +101,13 @@ class Product:
         shape = self.outputs + self.rank, self.inputs + self.rank
         if self.place.matrix is None or self.place.matrix.shape != shape:
             self.place.matrix = self.empty.new_empty(shape)
-        matrix, self.place.holder = self.place.matrix, self
+        # Nobody's until it is whole: memory may run out in between.
+        matrix, self.place.holder = self.place.matrix, None
         matrix[:, self.inputs :] = 0
         for part, layer in zip(self.parts, self.layers, strict=True):
             weight = quantised.weight_of(layer)
             matrix[part.rows, : self.inputs] = weight if self.norm is None else weight.float() * self.norm
+        self.place.holder = self
         self.refresh()
 
     @torch.no_grad()

@@ -89,6 +89,13 @@ class Ranks:
         dist.all_reduce(held)
         return float(held)
 
+    def each(self, value: Value) -> list[Value]:
+        """What every process says, in their order."""
+        said: list[Any] = [value] * self.count
+        if self.count > 1:
+            dist.all_gather_object(said, value)
+        return said
+
     def any(self, flag: bool) -> bool:
         """Whether any process says yes."""
         return self.total(float(flag)) > 0

@@ -18,6 +18,7 @@ from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import streams
 from tunewright.train.fused import Decoder
+from tunewright.train.head import Cut
 from tunewright.train.products import Gradients
 from tunewright.train.streams import Part, Streams
 
@@ -33,19 +34,37 @@ class Computer:
 
     `forest` packs and shares; `padded` lays examples side by side; `alone` takes them one by one. With `fused` the
     written-out decoder computes instead of the model's modules (forest only). Weights held in 4 bits are read back
-    once in every forward and every backward pass, or, if `kept`, once for all (fused only).
+    once in every forward and every backward pass, or, if `kept`, once for all (fused only). The model's own head is
+    asked whole, or piece by piece where `cut` is given.
     """
 
     def __init__(
-        self, model: Any, precision: str, layout: Layout, *, fused: bool, share: bool, kept: bool = False
+        self,
+        model: Any,
+        precision: str,
+        layout: Layout,
+        *,
+        fused: bool,
+        share: bool,
+        kept: bool = False,
+        cut: Cut | None = None,
     ) -> None:
         self.model, self.precision, self.layout, self.share = model, precision, layout, share
+        self.cut = cut
         self.device = next(model.parameters()).device
         self.packed = quantised.layers(model)
         self.kept = kept
         self.decoder = Decoder(model, DTYPES[precision], kept or not self.packed) if fused else None
         self.recomputes = False
         self.streams = Streams()
+
+    def keeping(self, kept: bool) -> Computer:
+        """The same, with weights in 4 bits read back once for all or in every pass."""
+        fused = self.decoder is not None
+        made = Computer(self.model, self.precision, self.layout, fused=fused, share=self.share, kept=kept, cut=self.cut)
+        if self.recomputes:
+            made.recompute()
+        return made
 
     def refresh(self) -> None:
         """To be called after every change of the trained weights."""
@@ -89,14 +108,14 @@ class Computer:
         """Add the gradients of the mean loss over `total` weight to the parameters; gives that loss."""
         loss = 0.0
         for given in batches:
+            if not given.weight:
+                continue  # nothing is predicted there
             batch = place(given, self.device)
             if self.decoder and isinstance(batch, MicroBatch):
                 loss += self._fused(batch, total, backward=True)
                 continue
             with self._attending(batch):
-                part = self._summed(batch) / total
-                part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach())
+                loss += self._by_modules(batch, total, backward=True)
         return loss
 
     @torch.no_grad()
@@ -110,7 +129,7 @@ class Computer:
                 loss += self._fused(batch, 1.0, backward=False)
                 continue
             with self._attending(batch):
-                loss += float(self._summed(batch))
+                loss += self._by_modules(batch, 1.0, backward=False)
         return loss, weight
 
     def _fused(self, batch: MicroBatch, over: float, backward: bool) -> float:
@@ -147,22 +166,33 @@ class Computer:
         with forest, quantised.computing_in(self.packed, DTYPES[self.precision]):
             yield
 
-    def _summed(self, batch: Batch) -> torch.Tensor:
-        """Weighted sum of the cross-entropies of the batch's targets."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+    def _by_modules(self, batch: Batch, over: float, backward: bool) -> float:
+        """The loss of a micro-batch over `over`, by the model's own modules; with `backward` its gradients too."""
+        casting = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        given, where, labels, weights = _asked(batch)
+        if self.cut is not None:
+            with casting:
+                states = self.cut.states(**given)[where]
+            return self.cut.loss(states, labels, weights / over, casting, backward)
+        with casting:
             if isinstance(batch, MicroBatch):
-                logits = self.model(
-                    input_ids=batch.ids[None],
-                    position_ids=batch.positions[None],
-                    use_cache=False,
-                    logits_to_keep=batch.states,
-                ).logits[0]
-                labels, weights = batch.labels, batch.weights
+                logits = self.model(**given, use_cache=False, logits_to_keep=batch.states).logits[0]
             else:
-                logits = self.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[:, :-1]
-                wanted = batch.weights[:, 1:] > 0
-                logits, labels, weights = logits[wanted], batch.ids[:, 1:][wanted], batch.weights[:, 1:][wanted]
-        return (F.cross_entropy(logits.float(), labels, reduction="none") * weights).sum()
+                logits = self.model(**given, use_cache=False).logits[where]
+        loss = (F.cross_entropy(logits.float(), labels, reduction="none") * weights).sum() / over
+        if backward:
+            loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+
+def _asked(batch: Batch) -> tuple[dict[str, Any], Any, torch.Tensor, torch.Tensor]:
+    """What a model is given, where in its states [rows, tokens] something is predicted, the labels, their weights."""
+    if isinstance(batch, MicroBatch):
+        given = {"input_ids": batch.ids[None], "position_ids": batch.positions[None]}
+        return given, (0, batch.states), batch.labels, batch.weights
+    wanted = batch.weights[:, 1:] > 0
+    ids, weights = batch.ids[:, 1:][wanted], batch.weights[:, 1:][wanted]
+    return {"input_ids": batch.ids, "attention_mask": batch.mask}, F.pad(wanted, (0, 1)), ids, weights
 
 
 def _checkpoint_modules(model: Any) -> None:

@@ -8,6 +8,7 @@ on the way back each its share of the gradients of all keys and values.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -109,22 +110,39 @@ class Streams:
     def both(self, compute: Callable[[Part, Any], float], jobs: list[tuple[Part, Any]]) -> list[float]:
         """What `compute` gives for both `jobs`, run at once. An error in one is raised when both have ended."""
         threads = torch.get_num_threads()
-        met = None
         if self.pool is None or self.threads != threads:
-            self.close()
-            met = threading.Barrier(3)
-            self.pool, self.threads = ThreadPoolExecutor(2, "half", _begin, (threads // 2, met)), threads
+            self._open(threads)
+        assert self.pool is not None
         running = [self.pool.submit(_computed, compute, *job) for job in jobs]
-        if met is not None:
-            met.wait()
-            # A thread's number is also what threads begun later take over.
-            torch.set_num_threads(threads)
-        wait(running)
+        try:
+            wait(running)
+        except BaseException:
+            # A stop in the midst: whoever is told of it finds nobody at work on the weights.
+            wait(running)
+            raise
         errors = [error for error in (each.exception() for each in running) if error is not None]
         # Of a side that failed because the other did, there is nothing to tell.
         for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
             raise error
         return [each.result() for each in running]
+
+    def _open(self, threads: int) -> None:
+        """Begin the two threads, with half of `threads` each. Neither waits for ever for one that cannot begin."""
+        self.close()
+        met = threading.Barrier(3)
+        pool = ThreadPoolExecutor(2, "half", _begin, (threads // 2, met))
+        try:
+            for _ in range(2):
+                pool.submit(_nothing)
+            met.wait()
+        except BaseException:
+            met.abort()
+            pool.shutdown()
+            raise
+        finally:
+            # A thread's number is also what threads begun later take over.
+            torch.set_num_threads(threads)
+        self.pool, self.threads = pool, threads
 
     def close(self) -> None:
         if self.pool is not None:
@@ -132,11 +150,16 @@ class Streams:
             self.pool = None
 
 
+def _nothing() -> None:
+    """What a thread begins with."""
+
+
 def _begin(threads: int, met: threading.Barrier) -> None:
     torch.set_num_threads(threads)
     # Asking makes it this thread's own, before the next one sets another.
     torch.get_num_threads()
-    met.wait()
+    with contextlib.suppress(threading.BrokenBarrierError):
+        met.wait()
 
 
 def _computed(compute: Callable[[Part, Any], float], part: Part, grads: Any) -> float:
