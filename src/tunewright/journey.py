@@ -15,7 +15,7 @@ from typing import Any
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
-from tunewright.joins import answering, beyond, folding, hurdles, judging, stages, starting
+from tunewright.joins import answering, beyond, folding, hurdles, judging, stages, starting, trained
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
@@ -229,7 +229,7 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
             f"{folds}{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · {kept}"
             f" · {result.tokens_per_second:,.0f} tokens/s"
         )
-        found.extend([*starting.words(project.resolved), *_not_adapted(run)])
+        found.extend([*starting.words(project.resolved), *trained.words(run)])
     return result, gates
 
 
@@ -363,16 +363,6 @@ def _data_words(audit: Audit, asked: int) -> str:
 
 def _first_loss(run: RunFolder) -> float:
     return next((float(e["loss"]) for e in read_lines(run.events) if e["type"] == "step"), float("nan"))
-
-
-def _not_adapted(run: RunFolder) -> list[str]:
-    """A line on the parts of the model that no adapter reached, when there are any."""
-    start: dict[str, Any] = next((e for e in read_lines(run.events) if e["type"] == "start"), {})
-    parts = start.get("not_adapted") or {}
-    if not parts:
-        return []
-    share = 100 * sum(parts.values()) / start["parameters"]
-    return [f"not adapted, for they are no linear layers: {', '.join(parts)} ({share:.0f} % of all weights)"]
 
 
 def _finish(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +10,9 @@ import torch
 
 from tests.command_line import colours
 from tunewright import journey
-from tunewright.joins import answering, workshop
+from tunewright.joins import answering, trained, workshop
 from tunewright.joins.telling import Silent
+from tunewright.project import RunFolder
 from tunewright.store import read_json
 
 
@@ -60,3 +62,32 @@ def test_cores_that_do_not_compute_are_not_claimed(project, monkeypatch):
     for threads, words in ((1, "1 of 2 CPU cores"), (2, "2 CPU cores")):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert opened.machine_words == words
+
+
+def test_rows_that_could_not_be_packed_are_told_with_the_reason(tmp_path):
+    start = {"type": "start", "layout": "forest by modules", "refused": ["forest by fused: all weights move"]}
+    (tmp_path / "events.jsonl").write_text(json.dumps(start) + "\n")
+    assert trained.words(RunFolder(tmp_path)) == []
+    start |= {
+        "layout": "padded by modules",
+        "refused": [*start["refused"], "forest by modules: attention drops scores"],
+    }
+    (tmp_path / "events.jsonl").write_text(json.dumps(start) + "\n")
+    (line,) = trained.words(RunFolder(tmp_path))
+    assert line == "rows are padded, not packed, which is slower: attention drops scores"
+
+
+def test_the_plan_says_what_dropout_costs_beside_itself(project):
+    rows = [
+        {"messages": [{"role": "system", "content": "You name colours. " * 20}, *r["messages"]]} for r in colours(60)
+    ]
+    folder = project(rows, "gates: {suite_size: 4}\n")
+    plain, dropping = (
+        journey.open_project(folder, ["train.effective_batch_size=8", f"train.dropout={rate}"]).plan
+        for rate in (0, 0.1)
+    )
+    assert [r["option"] for r in plain.rejected] == ["qlora", "full"]
+    assert [r["option"] for r in dropping.rejected] == ["qlora", "full", "shared prefixes"]
+    times = float(dropping.rejected[-1]["why"].partition(" times the tokens")[0].rpartition(" ")[2])
+    # Eight rows of a hundred shared tokens and a few of their own.
+    assert 3 < times < 8

@@ -25,6 +25,7 @@ from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
 from tunewright.joins.parts import data_of, held_and_rest, rows_of
 from tunewright.joins.remembered import key_of, remembered
+from tunewright.joins.sharing import with_what_dropout_costs
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
@@ -338,7 +339,8 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
 def _plan(project: Project) -> Plan:
     splits = project.audit.dataset.splits
     sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
-    sizes = [len(project.renderer.render(e, project.recipe.train.max_length).ids) for e in sample]
+    rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
+    sizes = [len(row.ids) for row in rows]
     facts = DataFacts(
         train=splits["train"],
         validation=splits["validation"],
@@ -367,7 +369,8 @@ def _plan(project: Project) -> Plan:
         bad_share=1 - ledger.used / max(1, ledger.read),
         privacy=project.recipe.privacy if "privacy" in project.given else None,
     )
-    return make_plan(project.resolved, facts, model, machine, lambda fits: advise(replace(known, fits=fits)))
+    plan = make_plan(project.resolved, facts, model, machine, lambda fits: advise(replace(known, fits=fits)))
+    return with_what_dropout_costs(plan, rows)
 
 
 def begin_run(project: Project) -> RunFolder:
