@@ -210,8 +210,12 @@ def test_a_stop_in_the_midst_is_told_when_both_have_ended() -> None:
         return 0.0
 
     both = streams.Streams()
-    with pytest.raises(KeyboardInterrupt):
-        both.both(compute, _jobs())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a command run earlier may have left its own
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            both.both(compute, _jobs())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert sorted(ended) == [0, 9]
     assert both.both(lambda part, _: float(part.first), _jobs()) == [0.0, 9.0]
     both.close()
