@@ -23,7 +23,8 @@ class Terminal:
 
     def __init__(self, *, as_json: bool = False) -> None:
         stream: TextIO = sys.stderr if as_json else sys.stdout
-        self.out = Console(file=stream, highlight=False, soft_wrap=True)
+        # Much of what is said is the user's own words: a `[1]` or `:key:` in them is no markup.
+        self.out = Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
         self.as_json = as_json
         self.seconds: dict[str, float] = {}
         self._live = self.out.is_terminal
