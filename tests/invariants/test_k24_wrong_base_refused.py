@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 
 from tunewright import models
 from tunewright.errors import ModelError, RunError
-from tunewright.export import check_manifest, manifest, write_adapter
+from tunewright.export import check_manifest, manifest, write_adapter, write_merged
 from tunewright.recipe import ModelSpec
 from tunewright.records import RunRecord
 from tunewright.store import read_json, write_json
@@ -75,6 +75,27 @@ def test_changed_weights_are_refused(exported, seedling_renderer):
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(RunError, match="exported weights"):
+        check_manifest(folder, base.sha256, seedling_renderer.fingerprint)
+
+
+@pytest.mark.parametrize("setting", ["lora_alpha", "r", "use_rslora"])
+def test_a_changed_adapter_config_is_refused(exported, seedling_renderer, setting):
+    folder, base = exported
+    config = read_json(folder / "adapter_config.json")
+    write_json(folder / "adapter_config.json", {**config, setting: config[setting] + 4})
+    with pytest.raises(RunError, match="exported config") as error:
+        check_manifest(folder, base.sha256, seedling_renderer.fingerprint)
+    assert "export the run again" in error.value.remedy
+
+
+def test_a_changed_config_of_a_merged_model_is_refused(tmp_path, seedling_renderer):
+    base = models.load("seedling")
+    facts = {"base": {"sha256": base.sha256}, "renderer": seedling_renderer.fingerprint}
+    folder = write_merged(base.model, tmp_path / "m", facts, base.tokenizer, seedling_renderer.stop_ids)
+    check_manifest(folder, base.sha256, seedling_renderer.fingerprint)
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, "rms_norm_eps": 1e-2})
+    with pytest.raises(RunError, match="exported config"):
         check_manifest(folder, base.sha256, seedling_renderer.fingerprint)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tunewright.errors import RunError
-from tunewright.export.canonical import write_canonical
+from tunewright.export.canonical import CONFIG, write_canonical
 from tunewright.records import RunRecord
 from tunewright.store import directory, read_json, tree_digest, write_json
 
 
 def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
-    """What a stranger needs to trust and rerun the weights of `run`; the writers add the weights' own hash."""
+    """What a stranger needs to trust and rerun the weights of `run`; the writers add the hashes of what they write."""
     return {
         "run": run.id,
         "base": {"name": run.base, "sha256": run.base_sha256, "quantisation": run.quantisation},
@@ -28,14 +29,13 @@ def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
 def write_adapter(source: Path, into: Path, facts: dict[str, Any], tokenizer: Any) -> Path:
     """Write the adapter at `source` to `into` in canonical form (K22), with tokenizer, template and `manifest.json`.
 
-    Whole or not at all. The manifest has the hash of what is written, and of the weights at `source` it was made from.
-    Raises `RunError` when these cannot be read.
+    Whole or not at all. The manifest has the hashes of what is written, and of the weights at `source` it was made
+    from. Raises `RunError` when these cannot be read.
     """
     with directory(into) as draft:
         write_canonical(source, draft)
         tokenizer.save_pretrained(str(draft))
-        hashes = {"weights_sha256": weights_hash(draft), "trained_sha256": weights_hash(source)}
-        write_json(draft / "manifest.json", {**facts, **hashes})
+        write_json(draft / "manifest.json", {**facts, **hashes(draft), "trained_sha256": weights_hash(source)})
     return into
 
 
@@ -50,7 +50,8 @@ def check_manifest(
     """The manifest in `folder`, after comparing it with the base and renderer at hand (K24).
 
     `quantisation` is the form of that base, as `models.Base` has it. Raises `RunError` when the weights were made for
-    another base, the same in another form (unless `any_form` is wanted), or another template, or have changed since.
+    another base, the same in another form (unless `any_form` is wanted), or another template, or when they or the
+    configuration that says how they are used (an adapter's alpha and rank) have changed since.
     """
     facts: dict[str, Any] = read_json(folder / "manifest.json")
     made_for = facts["base"].get("quantisation")
@@ -64,15 +65,27 @@ def check_manifest(
     for what, wanted, found in (
         ("base weights", facts["base"]["sha256"], base_sha256),
         ("chat template or tokenizer", facts["renderer"], renderer),
-        ("exported weights", facts["weights_sha256"], weights_hash(folder)),
+        *((f"exported {what}", facts.get(f"{what}_sha256", "none"), found) for what, found in _written(folder)),
     ):
         if wanted != found:
             raise RunError(
-                f"the {what} differ from those this was made with ({wanted[:12]} expected, {found[:12]} found).",
+                f"this was made with other {what} than those at hand ({wanted[:12]} expected, {found[:12]} found).",
                 where=str(folder),
                 remedy="Use the base named in manifest.json, or export the run again.",
             )
     return facts
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """What a manifest says of the files beside it: `weights_sha256`, `config_sha256`."""
+    return {f"{what}_sha256": found for what, found in _written(folder)}
+
+
+def _written(folder: Path) -> Iterator[tuple[str, str]]:
+    """The weights and what says how they are used – with another alpha or rank they are another model – by hash."""
+    yield "weights", weights_hash(folder)
+    config = folder / CONFIG
+    yield "config", tree_digest(config if config.is_file() else folder / "config.json")
 
 
 def weights_hash(folder: Path) -> str:

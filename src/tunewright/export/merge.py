@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tunewright.errors import RunError
-from tunewright.export.adapter import weights_hash
+from tunewright.export.adapter import hashes
 from tunewright.store import directory, write_json
 
 
@@ -31,5 +31,5 @@ def write_merged(model: Any, into: Path, facts: dict[str, Any], tokenizer: Any, 
     with directory(into) as draft:
         merged.save_pretrained(str(draft), safe_serialization=True)
         tokenizer.save_pretrained(str(draft))
-        write_json(draft / "manifest.json", {**facts, "weights_sha256": weights_hash(draft)})
+        write_json(draft / "manifest.json", {**facts, **hashes(draft)})
     return into
