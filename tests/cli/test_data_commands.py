@@ -82,3 +82,12 @@ def test_convert_lists_every_row_that_a_service_would_refuse(cli, tmp_path):
     none = cli("data", "convert", tmp_path / "b.jsonl", "--to", "together", "--out", tmp_path / "p.jsonl")
     assert none.code == 2 and "3 of 3 rows" in none.err and "b.jsonl:3" in none.err
     assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_the_commands_of_a_group_lie_in_the_module_of_its_name():
+    from tunewright.cli import app
+
+    groups = {group.name: group.typer_instance for group in app.data_app.registered_groups}
+    assert {command.callback.__module__ for command in groups["review"].registered_commands} == {
+        "tunewright.cli.data_review"
+    }

@@ -10,10 +10,10 @@ import typer
 
 from tunewright.cli.curve import curve
 from tunewright.cli.data import data_app
+from tunewright.cli.data_review import review_app as drafts_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
 from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, RunName, Sets, Where
-from tunewright.cli.synthesis import review_app as drafts_app
 from tunewright.cli.synthesis import synthesise
 
 app = typer.Typer(

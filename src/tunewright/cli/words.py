@@ -1,4 +1,4 @@
-"""The sentences a journey ends with."""
+"""The sentences a journey ends with, and the user's own where they have to fit a line."""
 
 from __future__ import annotations
 
@@ -81,6 +81,12 @@ def gate_lines(gates: Sequence[Gate], *, only_no: bool) -> Iterator[tuple[str, s
             yield f"  ! {gate.name}: {gate.message}", "yellow"
         elif not only_no:
             yield f"  ✓ {gate.name}: {gate.message}", "green"
+
+
+def in_a_line(text: str, width: int = 100) -> str:
+    """`text` with its line breaks as spaces, cut where it is longer than `width`."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
 
 
 def _scored(arm: ArmScore | Hurdle) -> str:
