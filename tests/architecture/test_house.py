@@ -6,6 +6,7 @@ import ast
 import graphlib
 import importlib
 import tomllib
+from pathlib import Path
 
 import grimp
 import pytest
@@ -91,6 +92,31 @@ def test_the_joins_have_no_front_and_stand_in_one_place() -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"tunewright.{source.JOINS}")
     }
     assert joining == {"journey", "ranking"}
+
+
+def test_a_hallways_type_is_not_written_again_above_it() -> None:
+    """Where a room needs the type of a function that a lower part takes, it has it from there."""
+    below: dict[tuple[str, str], str] = {}
+    for path in source.modules():
+        part = path.relative_to(source.PACKAGE).parts[0]
+        if part in source.LOWER:
+            below |= {alias: source.name(path) for alias in _function_types(path)}
+    again = [
+        f"{source.name(path)}: {alias[0]} is {below[alias]}'s"
+        for path in source.modules()
+        for alias in _function_types(path)
+        if alias in below and source.name(path) != below[alias]
+    ]
+    assert not again
+
+
+def _function_types(path: Path) -> set[tuple[str, str]]:
+    """The names that a module gives to types of functions, with what they are."""
+    return {
+        (node.targets[0].id, ast.dump(node.value))
+        for node in source.tree(path).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and "Callable" in ast.dump(node.value)
+    }
 
 
 def test_everything_has_an_owner_in_the_house() -> None:

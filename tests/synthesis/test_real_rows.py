@@ -12,7 +12,7 @@ import pytest
 
 from tunewright.records import Example
 from tunewright.synthesis import Sieve, Wish, drafts, requests
-from tunewright.text import alike, normal
+from tunewright.text import normal, similar
 
 from .rows import row
 
@@ -67,7 +67,7 @@ def test_what_is_nearly_the_same_is_found_as_comparing_all_with_all_finds_it(sha
     sieve = Sieve([], {str(i): e.prompt for i, e in enumerate(rows)})
     told = [reason.startswith("leak") for reason, _ in sieve.sift(made)]
     normals = [normal(text) for text in forms]
-    truth = [bool(alike([normal(d.input)] * len(normals), normals).any()) for d in made]
+    truth = [bool(similar.alike([normal(d.input)] * len(normals), normals).any()) for d in made]
     assert sum(truth) > 40 and sum(not t for t in truth) > 10
     missed = sum(t and not s for t, s in zip(truth, told, strict=True))
     assert missed <= 1 and not any(s and not t for t, s in zip(truth, told, strict=True))

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from tunewright.text import alike, candidates, sketch
+from tunewright.text.similar import alike, candidates, sketch
 
 
 @pytest.mark.parametrize(

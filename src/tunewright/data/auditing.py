@@ -21,7 +21,6 @@ from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
 from tunewright.data.requests import gathered
 from tunewright.data.rows import Source, rows
-from tunewright.data.single import Also
 from tunewright.data.split import NAMES, TEST, TRAIN, VALIDATION, assign, clusters, rehearse, timed
 from tunewright.data.suites import Asked
 from tunewright.data.table import FAULTS, Table
@@ -32,7 +31,7 @@ from tunewright.licences import Stated
 from tunewright.recipe import DataSpec, GateSpec
 from tunewright.records import DatasetRecord, Example, Finding, Gate, Ledger, Record, SourceFile, TokenFacts
 from tunewright.store import tree_digest
-from tunewright.text import Redactor, normal
+from tunewright.text import Also, Redactor, normal
 
 Count = Callable[[Example], TokenFacts]
 _FORMS: dict[str, Callable[[str], str]] = {"text": normal, "strict": partial(normal, strict=True)}

@@ -22,7 +22,7 @@ from tunewright.data.near import Near
 from tunewright.data.requests import Requests
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import numbers
+from tunewright.text import similar
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 MOST = 12_000
@@ -198,8 +198,8 @@ def same_meaning(table: Table, near: Near, embed: Embed | None = None) -> np.nda
         close = (likeness.data >= (_ALIKE if embed else _SAME)) & (likeness.row + start < likeness.col)
         for i, j in zip(likeness.row[close] + start, likeness.col[close], strict=True):
             a, b = int(index[i]), int(index[j])
-            same = table.c["output"][a] == table.c["output"][b] and numbers(forms[i]) == numbers(forms[j])
-            if same and (a, b) not in known:
+            told = table.c["output"][a] == table.c["output"][b]
+            if told and similar.numbers(forms[i]) == similar.numbers(forms[j]) and (a, b) not in known:
                 found.append((a, b))
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 

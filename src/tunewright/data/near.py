@@ -14,7 +14,7 @@ from tunewright.data.checks import EXAMPLES, groups_of, said, snippet
 from tunewright.data.progress import Progress, silent
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import alike, candidates
+from tunewright.text import similar
 
 _CHUNK = 20_000
 _SHORT = 60
@@ -38,7 +38,7 @@ def find(table: Table, progress: Progress = silent) -> Near:
     rows = table.train | table.test
     index = _first(table.c["input"], rows)
     lengths = table.c["asked"].astype(np.int64)
-    local = candidates(
+    local = similar.candidates(
         table.sketches, lengths, index, lambda done, total: progress("bands of like rows compared", done, total)
     )
     kept: list[np.ndarray] = []
@@ -46,7 +46,7 @@ def find(table: Table, progress: Progress = silent) -> Near:
         progress("like pairs verified", start, len(local))
         part = local[start : start + _CHUNK]
         texts = {int(i): table.form(int(i))[0] for i in np.unique(part)}
-        close = alike([texts[int(a)] for a, _ in part], [texts[int(b)] for _, b in part])
+        close = similar.alike([texts[int(a)] for a, _ in part], [texts[int(b)] for _, b in part])
         kept.append(part[close])
     pairs = np.concatenate(kept) if kept else np.zeros((0, 2), np.int64)
     pairs = _spread(table, pairs)
@@ -90,7 +90,7 @@ def _answers(table: Table, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     output = table.c["output"]
     equal = output[pairs[:, 0]] == output[pairs[:, 1]]
     labels = (table.c["answer"][pairs] >= 0).all(axis=1)
-    repeat = equal | (alike([a for _, a in left], [b for _, b in right]) & ~labels)
+    repeat = equal | (similar.alike([a for _, a in left], [b for _, b in right]) & ~labels)
     contradict = np.array(
         [not r and _contradict(a, b) for a, b, r in zip(left, right, repeat, strict=True)], dtype=bool
     )

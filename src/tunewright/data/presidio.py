@@ -10,8 +10,8 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from tunewright.data.single import Also
 from tunewright.errors import DataError
+from tunewright.text import Also
 
 # What presidio gives a pattern by its form or check digit alone, without words around it that make it surer.
 _SURE = 0.5

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import jsonschema
 
 from tunewright.records import Example
-from tunewright.text import find
+from tunewright.text import Also, find
 
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d.,]+\d(?!\w)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
@@ -25,9 +25,6 @@ _RUDE = re.compile(
     r"|kill yourself|kys)\b",
     re.I,
 )
-
-
-Also = Callable[[str], Iterable[tuple[int, int, str]]]
 
 
 def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, str]]:

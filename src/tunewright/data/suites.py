@@ -11,7 +11,7 @@ import numpy as np
 from tunewright.data.checks import EXAMPLES, said, snippet
 from tunewright.data.table import BANDS, Table
 from tunewright.records import Finding
-from tunewright.text import alike, sketch
+from tunewright.text import similar
 
 _MANY = 4
 _CHUNK = 20_000
@@ -54,7 +54,7 @@ def shared(table: Table, asked: Sequence[Asked]) -> Shared:
     close = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), _CHUNK):
         part = pairs[start : start + _CHUNK]
-        close[start : start + _CHUNK] = alike([forms[k] for k, _ in part], [texts[int(i)] for _, i in part])
+        close[start : start + _CHUNK] = similar.alike([forms[k] for k, _ in part], [texts[int(i)] for _, i in part])
     return Shared(tuple(asked), pairs[same], pairs[close & ~same])
 
 
@@ -63,7 +63,7 @@ def _candidates(table: Table, trains: np.ndarray, forms: list[str]) -> np.ndarra
 
     Of the questions that share one band with a row at most four are paired with it, so that work grows with the rows.
     """
-    bands = sketch(forms)[:, :BANDS]
+    bands = similar.sketch(forms)[:, :BANDS]
     asks = np.flatnonzero([bool(text.strip()) for text in forms])
     found = [_paired(asks, _whole(bands)[asks], trains, _whole(table.bands), most=None)]
     found += [

@@ -13,10 +13,10 @@ import numpy as np
 
 from tunewright.data.notes import Notes
 from tunewright.data.rows import Row, Source
-from tunewright.data.single import Also, inspect
+from tunewright.data.single import inspect
 from tunewright.data.spool import Matrix, Spool
 from tunewright.records import Example, TokenFacts
-from tunewright.text import language, sketch
+from tunewright.text import Also, language, similar
 
 FAULTS = ("", "bad_row", "role_order", "empty_output", "mixed_format", "tool_call_invalid")
 _LABEL_CHARS = 100
@@ -133,7 +133,7 @@ class Table:
             column.append(values.get(name, 0))
 
     def _sketch(self) -> None:
-        self._sketches.append(sketch(self._unsketched))
+        self._sketches.append(similar.sketch(self._unsketched))
         self._unsketched.clear()
 
     def _keys(self, example: Example) -> dict[str, int]:

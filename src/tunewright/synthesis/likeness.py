@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunewright.text import alike, sketch
+from tunewright.text import similar
 
 _CHUNK = 20_000
 
@@ -20,7 +20,7 @@ class Crowd:
         for place, form in enumerate(self.forms):
             if form:
                 self._exact.setdefault(form, place)
-        self._bands = sketch(self.forms)
+        self._bands = similar.sketch(self.forms)
 
     def match(self, forms: Sequence[str]) -> list[tuple[int, bool] | None]:
         """For each of `forms` the place of the first text here that is the same (True) or nearly so, else None."""
@@ -36,13 +36,13 @@ class Crowd:
         found: list[tuple[int, int]] = []
         for start in range(0, len(proposed), _CHUNK):
             part = proposed[start : start + _CHUNK]
-            close = alike([forms[i] for i, _ in part], [self.forms[j] for _, j in part])
+            close = similar.alike([forms[i] for i, _ in part], [self.forms[j] for _, j in part])
             found += [(int(i), int(j)) for i, j in part[close]]
         return found
 
     def _proposed(self, forms: Sequence[str]) -> np.ndarray:
         """Pairs (place in `forms`, place here) that share a band of their sketches, sorted."""
-        bands = sketch(forms)
+        bands = similar.sketch(forms)
         pairs: list[np.ndarray] = [np.zeros((0, 2), np.int64)]
         here = np.array([bool(f) for f in self.forms], bool)
         there = np.array([bool(f) for f in forms], bool)

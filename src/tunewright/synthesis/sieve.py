@@ -15,7 +15,7 @@ from tunewright.synthesis.likeness import Crowd
 from tunewright.synthesis.replies import Draft
 from tunewright.synthesis.requests import Request
 from tunewright.synthesis.shelf import Candidate
-from tunewright.text import alike, find, language, normal, numbers
+from tunewright.text import find, language, normal, similar
 
 # In the order they are looked for: a draft counts under the first that holds.
 REASONS = {
@@ -114,7 +114,7 @@ class Sieve:
         """Whether a conversation's new turn says nearly what the old one said."""
         seed = draft.request.seeds[0]
         old, new = self._form(seed.prompt[turns.last_user(seed) or 0].content), self._form(draft.input)
-        return old == new or bool(alike([old], [new])[0])
+        return old == new or bool(similar.alike([old], [new])[0])
 
     def _own(self, draft: Draft) -> Iterator[tuple[str, str]]:
         """What is wrong with a draft by itself, beside the rows it comes from."""
@@ -143,7 +143,8 @@ class Sieve:
         """What a rewording lost or brought: numbers, and texts of the answer that the question held."""
         seed = draft.request.seeds[0]
         old, new = self._form(seed.prompt[turns.last_user(seed) or 0].content), self._form(draft.input)
-        brought, lost = Counter(numbers(new)) - Counter(numbers(old)), Counter(numbers(old)) - Counter(numbers(new))
+        before, after = Counter(similar.numbers(old)), Counter(similar.numbers(new))
+        brought, lost = after - before, before - after
         if brought or lost:
             return f"the number {next(iter(brought or lost))} is {'new' if brought else 'lost'}"
         for leaf in _leaves(draft.output, draft.request.form.choices):

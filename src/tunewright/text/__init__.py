@@ -1,8 +1,7 @@
 """Takes text, gives its normal form, its language, what it nearly repeats and what personal data it holds."""
 
-from tunewright.text import language
+from tunewright.text import language, similar
 from tunewright.text.normal import normal
-from tunewright.text.personal import Redactor, find
-from tunewright.text.similar import alike, candidates, numbers, sketch
+from tunewright.text.personal import Also, Redactor, find
 
-__all__ = ["Redactor", "alike", "candidates", "find", "language", "normal", "numbers", "sketch"]
+__all__ = ["Also", "Redactor", "find", "language", "normal", "similar"]
