@@ -6,6 +6,7 @@ import pytest
 
 from tunewright import Recipe
 from tunewright.errors import RecipeError
+from tunewright.recipe import recipe_yaml
 
 SMALL = "model: seedling\ndata: {train: a.jsonl}\n"
 
@@ -31,6 +32,11 @@ def test_both_spellings(tmp_path, key):
 @pytest.mark.parametrize("text", ["2e-4", "2.0e-4", "0.0002", "2E-04"])
 def test_scientific_notation_is_a_number(tmp_path, text):
     assert load(tmp_path, SMALL + f"train: {{learning_rate: {text}}}\n").train.learning_rate == 0.0002
+
+
+def test_a_text_that_looks_like_a_number_is_written_so_that_it_stays_a_text(tmp_path):
+    (tmp_path / "tunewright.yaml").write_text(recipe_yaml({"model": "2e-4", "data": {"train": ["a.jsonl"]}}))
+    assert Recipe.load(tmp_path).model.id == "2e-4"
 
 
 def test_set_overrides_and_keeps_the_rest(tmp_path):

@@ -24,11 +24,18 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+
+_SCIENTIFIC = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+_NUMBER = ("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
+_Loader.add_implicit_resolver(*_NUMBER)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that puts a text into quotes which `_Loader` would read as a number."""
+
+
+_Dumper.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeDumper.yaml_implicit_resolvers.items()}
+_Dumper.add_implicit_resolver(*_NUMBER)
 
 
 def _lines(node: yaml.Node, at: Where = ()) -> dict[Where, int]:
@@ -64,11 +71,15 @@ def _duplicates(node: yaml.Node, name: str) -> None:
             _duplicates(item, name)
 
 
-def read_spec(spec: type[SpecT], path: Path, overrides: Sequence[str] = ()) -> tuple[SpecT, dict[str, Any]]:
-    """The settings at `path` (a file, or a folder with `tunewright.yaml`) and the values as given.
+def read_spec(
+    spec: type[SpecT], path: Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[SpecT, dict[str, Any]]:
+    """The settings at `path` (a file, or a folder with `tunewright.yaml`; or given as such) and the values as given.
 
     Raises `RecipeError` with file, line and remedy.
     """
+    if isinstance(path, Mapping):
+        return parse_spec(spec, recipe_yaml(path), "the command line", overrides)
     if path.is_dir():
         path = path / "tunewright.yaml"
     try:
@@ -224,4 +235,4 @@ def _spec_in(annotation: Any) -> type[BaseModel] | None:
 
 def recipe_yaml(values: Mapping[str, Any]) -> str:
     """`values` as a recipe file: one setting a line, in the order given."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=110)
+    return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
