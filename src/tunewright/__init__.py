@@ -9,8 +9,12 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "journey", "synthesising"]
-_MODULES = {"journey": "tunewright.journey", "synthesising": "tunewright.joins.synthesising"}
+__all__ = ["Recipe", "advising", "journey", "synthesising"]
+_MODULES = {
+    "advising": "tunewright.joins.advising",
+    "journey": "tunewright.journey",
+    "synthesising": "tunewright.joins.synthesising",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
-from tunewright.joins import answering, beyond, folding, hurdles, judging, stages, starting, trained
+from tunewright.joins import advising, answering, beyond, folding, hurdles, judging, stages, starting, trained
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
@@ -74,9 +74,10 @@ def open_files(
     input: str | None = None,
     output: str | None = None,
     requests: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     **options: Any,
 ) -> Project:
-    """Data files without a recipe, to be checked; `options` as for `open_project`. Results lie in `.tunewright/` here.
+    """Data files without a recipe; `overrides` and `options` as for `open_project`. Results lie in `.tunewright/` here.
 
     Without `model` nothing is counted in tokens. Raises `RecipeError`.
     """
@@ -85,8 +86,8 @@ def open_files(
     held_out = {"test": [str(p.resolve()) for p in test]} if test else {}
     asked = {"requests": list(requests)} if requests else {}
     given = {"model": model or "seedling", "data": {"train": sources, **held_out, **columns, **asked}}
-    folder, recipe = ProjectFolder(Path.cwd()), Recipe.model_validate(given)
-    return Project(folder, recipe, given, bare=True, count_tokens=model is not None, **options)
+    recipe, given = read_spec(Recipe, given, overrides)
+    return Project(ProjectFolder(Path.cwd()), recipe, given, bare=True, count_tokens=model is not None, **options)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def check(project: Project) -> Checked:
 def make_the_plan(project: Project) -> Plan:
     """What will be done, what it needs, and whether tuning is the right means at all."""
     with project.tell.stage("plan") as found:
-        plan = project.plan
+        plan = advising.plan_of(project)
         choice = plan.choice
         methods = {"lora": f"LoRA r{choice['rank']}", "qlora": f"QLoRA r{choice['rank']}", "full": "all weights"}
         seconds = plan.hours["expected"] * 3600

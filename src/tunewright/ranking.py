@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tunewright import journey
 from tunewright.errors import RecipeError
+from tunewright.joins.advising import plan_of
 from tunewright.joins.answering import TUNED
 from tunewright.joins.stages import stored
 from tunewright.joins.workshop import Project
@@ -72,7 +73,7 @@ def _measured(name: str, project: Project) -> tuple[RankedBase, dict[str, float]
         **{key: getattr(best, key) for key in ("score", "low", "high", "cases", "seconds")},
         parameters=project.base.parameters,
         gb=round(4 * project.base.parameters / 1e9, 3),
-        fits=project.plan.fits,
+        fits=plan_of(project).fits,
         licence=project.licence.text,
         tokens_per_word=round(fluency.data, 2) if fluency else None,
         arms=tuple(asked),

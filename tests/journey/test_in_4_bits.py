@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.command_line import colours
-from tunewright import journey, models
+from tunewright import advising, journey, models
 from tunewright.errors import RunError
 from tunewright.export import check_manifest
 from tunewright.store import read_json, read_lines
@@ -58,9 +58,9 @@ def test_untuned_arms_ask_the_whole_base_where_memory_holds_it(done, monkeypatch
 
 
 def test_the_plan_weighs_the_bits(folder):
-    whole = journey.open_project(folder, ["train.method=lora"]).plan
-    parts = journey.open_project(folder, ["train.dequantise=each_pass"]).plan.memory_gb
-    once = journey.open_project(folder, ["train.dequantise=once"]).plan.memory_gb
+    whole = advising.plan_of(journey.open_project(folder, ["train.method=lora"]))
+    parts = advising.plan_of(journey.open_project(folder, ["train.dequantise=each_pass"])).memory_gb
+    once = advising.plan_of(journey.open_project(folder, ["train.dequantise=once"])).memory_gb
     assert parts["weights"] < 0.4 * whole.memory_gb["weights"]
     assert 0 < parts["dequantised"] < once["dequantised"] / 5
     assert "dequantised" not in whole.memory_gb

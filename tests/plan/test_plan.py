@@ -2,9 +2,10 @@
 
 import pytest
 
-from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, advise, make_plan, resolve
+from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, make_plan, resolve
 from tunewright.plan.resolve import learning_rate
 from tunewright.recipe import TrainSpec
+from tunewright.records import ArmScore, Evaluation, Verdict
 
 
 def spec(**values):
@@ -37,24 +38,17 @@ def test_few_rows_get_more_passes_and_many_get_three():
     assert few["alpha"] == 32
 
 
-def facts(rows=330):
+def facts(rows=330, memory=24.0, method="lora", **known):
     data = DataFacts(rows, 40, 40, 80.0, 200, 40)
     model = ModelFacts("m", 3_443_136, 300_000, 192, 6, 512, 4096)
-    machine = Machine("cpu", 2, 24.0, {"float32": 200.0, "bfloat16": 800.0})
-    choice = resolve(spec(), rows=rows, parameters=model.parameters, precision="float32")
-    advice = advise(
-        Circumstances(
-            task="t",
-            shape="messages",
-            train_rows=rows,
-            suite_cases=40,
-            least_cases=30,
-            fits=True,
-            bad_share=0.0,
-            privacy="local",
-        )
-    )
-    return make_plan(choice, data, model, machine, lambda fits: advice)
+    machine = Machine("cpu", 2, memory, {"float32": 200.0, "bfloat16": 800.0})
+    choice = resolve(spec(method=method), rows=rows, parameters=model.parameters, precision="float32")
+    return make_plan(choice, data, model, machine, circumstances(rows=rows, **known))
+
+
+def circumstances(**known):
+    usual = {"task": "t", "privacy": "local", "rows": 330, "train": 330, "read": 330, "shapes": ("messages",)}
+    return Circumstances(**{**usual, "cases": 40, **known})
 
 
 def test_the_parts_of_memory_add_up_inside_their_interval():
@@ -68,46 +62,48 @@ def test_more_rows_take_longer():
     assert facts(33_000).hours["expected"] > 5 * facts(330).hours["expected"]
 
 
+def test_the_price_is_the_hours_at_what_an_hour_costs():
+    free, rented = facts(33_000), facts(33_000, machine_hour=2.5, currency="USD")
+    assert (free.price["expected"], free.price["high"], free.price["currency"]) == (0.0, 0.0, "EUR")
+    assert rented.price["currency"] == "USD"
+    for name in ("low", "expected", "high"):
+        assert rented.price[name] == pytest.approx(2.5 * rented.hours[name], abs=1e-6)
+    assert 0 < rented.price["low"] < rented.price["expected"] < rented.price["high"]
+
+
+def test_what_was_not_chosen_is_told_with_the_reason():
+    for method, others in (("lora", {"qlora", "full"}), ("qlora", {"lora", "full"}), ("full", {"lora", "qlora"})):
+        plan = facts(method=method)
+        assert {r["option"] for r in plan.rejected} == others and all(r["why"] for r in plan.rejected)
+        assert all(s["ok"] in (True, None, False) and s["engine"] and s["why"] for s in plan.serves)
+
+
 def test_a_base_too_large_for_the_machine_does_not_fit():
     plan = facts()
     data, machine = DataFacts(1000, 40, 40, 80.0, 200, 40), Machine("cpu", 2, 8.0, {"float32": 200.0})
     large = ModelFacts("m", 7_000_000_000, 40_000_000, 4096, 32, 11008, 32000)
-    asked = []
-    assert not make_plan(plan.choice, data, large, machine, lambda fits: asked.append(fits) or plan.advice).fits
-    assert asked == [False]
+    made = make_plan(plan.choice, data, large, machine, circumstances())
+    assert not made.fits
+    assert (made.advice.outcome, made.advice.step) == ("postpone", "smaller")
+    assert "8 GB are free" in made.advice.reasons[0]
 
 
-@pytest.mark.parametrize(("rows", "cases", "outcome"), [(400, 40, "tune"), (60, 40, "few_shot"), (400, 10, "postpone")])
-def test_advice_comes_from_what_was_counted(rows, cases, outcome):
-    said = advise(
-        Circumstances(
-            task=None,
-            shape="messages",
-            train_rows=rows,
-            suite_cases=cases,
-            least_cases=30,
-            fits=True,
-            bad_share=0.0,
-            privacy="local",
-        )
-    )
-    assert said.outcome == outcome
-    assert said.reasons
-    assert next(p for p in said.prerequisites if p.name == "one clear use case").ok is None
+def test_a_base_that_may_not_fit_is_no_reason_to_wait_but_is_said():
+    need = facts().memory_gb
+    made = facts(memory=(need["low"] + need["high"]) / 2)
+    assert not made.fits and made.advice.outcome == "tune"
+    assert any("may not fit" in reason for reason in made.advice.reasons)
+    assert next(p for p in made.advice.prerequisites if p.name == "hardware and budget").ok is None
 
 
-@pytest.mark.parametrize(("privacy", "ok"), [("local", True), ("any", True), (None, None)])
-def test_a_privacy_posture_counts_as_stated_only_when_it_was(privacy, ok):
-    said = advise(
-        Circumstances(
-            task="t",
-            shape="m",
-            train_rows=400,
-            suite_cases=40,
-            least_cases=30,
-            fits=True,
-            bad_share=0.0,
-            privacy=privacy,
-        )
-    )
-    assert next(p for p in said.prerequisites if p.name == "privacy stated").ok is ok
+def test_volume_is_weighed_against_what_an_hour_here_costs():
+    base = ArmScore(name="base", score=0.1, low=0.0, high=0.2, cases=40, seconds=0.36)
+    verdict = Verdict(decision="cannot_tell", against="base", difference=0, low=-1, high=1, p=1)
+    done = Evaluation(arms=(base,), verdict=verdict, gates=())
+    asked = {"requests": 10_000, "cost": 1.0, "measured": done, "run": "r1"}
+    cheap = " ".join(facts(33_000, machine_hour=2.0, **asked).advice.reasons)
+    # 0.36 s a case are 0.1 h a thousand, so 0.2; the training is paid back by 0.8 a thousand.
+    training = facts(33_000, machine_hour=2.0).price["expected"]
+    assert "1,000 cost 0.2 here" in cheap and f"after {training / 0.8 * 1000:,.0f} requests" in cheap
+    assert "nothing is saved" in " ".join(facts(machine_hour=20.0, **asked).advice.reasons)
+    assert "`decide.machine_hour`" in " ".join(facts(**asked).advice.reasons)

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.advise import advise
 from tunewright.cli.curve import curve
 from tunewright.cli.data import data_app
 from tunewright.cli.data_review import review_app as drafts_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
-from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, RunName, Sets, Where
+from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, RunName, Sets, Where, belongs
 from tunewright.cli.synthesis import synthesise
 
 app = typer.Typer(
@@ -93,15 +94,6 @@ def _start(
     return _open(path, sets, allow, because, strict, as_json)
 
 
-def _belongs(options: dict[str, Any], where: str, remedy: str) -> None:
-    """Refuse options that would be passed over here."""
-    from tunewright.errors import RecipeError
-
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise RecipeError(f"{' and '.join(given)} can only be used {where}.", remedy=remedy)
-
-
 def _options(allow: list[str] | None, because: str | None, strict: bool, as_json: bool) -> dict[str, Any]:
     from tunewright.cli.state import stop
     from tunewright.cli.terminal import Terminal
@@ -150,6 +142,9 @@ def init(
     raise typer.Exit(init_project(folder, data, test or [], model, task, input, output, as_json=json))
 
 
+app.command()(advise)
+
+
 @app.command()
 def check(
     path: Annotated[list[Path] | None, typer.Argument(help="Recipe, its folder, or data files.")] = None,
@@ -174,11 +169,11 @@ def check(
     given, logs = path or [Path()], [str(p.resolve()) for p in requests or ()]
     if show.is_recipe(given):
         about = {"--test": test, "--model": model, "--license": license, "--input": input, "--output": output}
-        _belongs(about, "with data files", "Say it in the recipe, or for this once with --set, as --set model=PATH.")
+        belongs(about, "with data files", "Say it in the recipe, or for this once with --set, as --set model=PATH.")
         asked = [f"data.requests={_json.dumps(logs, ensure_ascii=False)}"] if logs else []
         project, terminal = _open(given[0], [*(set or ()), *asked], allow, because, strict, json)
     else:
-        _belongs({"--set": set}, "with a recipe", "Without one: --model, --license, --input, --output, --requests.")
+        belongs({"--set": set}, "with a recipe", "Without one: --model, --license, --input, --output, --requests.")
         files = {"model": model, "license": license, "input": input, "output": output, "requests": logs}
         project, terminal = _open_files(given, test or [], files, allow, because, strict, json)
     raise typer.Exit(show.check(project, terminal))
@@ -186,7 +181,7 @@ def check(
 
 @app.command()
 def plan(path: ProjectPath = Path(), set: Sets = None, json: Json = False, debug: Debug = False) -> None:
-    """Will it fit, how long, and should you tune at all?"""
+    """Will it fit, how long, at what price?"""
     from tunewright.cli import show
 
     project, terminal = _open(path, set, None, None, False, json)

@@ -1,9 +1,9 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands take, and how one that has no use is refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,3 +15,12 @@ Input = Annotated[str | None, typer.Option("--input", help="Column with the ques
 Output = Annotated[str | None, typer.Option("--output", help="Column with the answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error happened.")]
+
+
+def belongs(options: dict[str, Any], where: str, remedy: str) -> None:
+    """Refuse options that would be passed over here."""
+    from tunewright.errors import RecipeError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise RecipeError(f"{' and '.join(given)} can only be used {where}.", remedy=remedy)

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from tunewright.cli.state import stop
 from tunewright.cli.terminal import Terminal
-from tunewright.cli.words import gate_lines, verdict_lines
+from tunewright.cli.words import advised, gate_lines, verdict_lines
+from tunewright.records import Advice
 
 NO = 3
 
@@ -48,30 +49,45 @@ def plan(project: Any, terminal: Terminal) -> int:
     from tunewright import journey
 
     made = journey.make_the_plan(project)
-    memory, hours, choice = made.memory_gb, made.hours, made.choice
+    memory, hours, price, choice = made.memory_gb, made.hours, made.price, made.choice
+    fits = "It fits" if made.fits else "It may not fit" if memory["low"] <= made.free_gb else "It does not fit"
     terminal.say()
-    terminal.say(
-        f"{'It fits' if made.fits else 'It does not fit'}: about {memory['total']:.2g} GB "
-        f"[{memory['low']:.2g}, {memory['high']:.2g}], estimated."
+    terminal.paragraph(
+        f"{fits}: about {memory['total']:.2g} GB [{memory['low']:.2g}, {memory['high']:.2g}] of {made.free_gb:.3g} "
+        "free, estimated."
     )
-    terminal.say(
+    terminal.paragraph(
         f"Training takes about {_time(hours['expected'])} [{_time(hours['low'])}, {_time(hours['high'])}], estimated."
     )
+    sums = f"{price['expected']:.2f} {price['currency']} [{price['low']:.2f}, {price['high']:.2f}]"
+    cost = f"It costs about {sums}, at" if price["high"] else "Nothing is charged:"
+    terminal.paragraph(f"{cost} {price['basis']}.")
     asked = ", ".join(
         f"{key} {choice[key]}"
         for key in ("method", "rank", "alpha", "effective_batch_size", "epochs", "steps", "learning_rate", "precision")
     )
-    terminal.say(f"Chosen: {asked}.")
+    terminal.paragraph(f"Chosen: {asked}.")
     for other in made.rejected:
-        terminal.say(f"Not {other['option']}: {other['why']}", style="dim")
+        terminal.paragraph(f"Not {other['option']}: {other['why']}", "dim")
+    for engine in made.serves:
+        served = {True: "Served by", None: "May be served by", False: "Not served by"}[engine["ok"]]
+        terminal.paragraph(f"{served} {engine['engine']}: {engine['why']}")
     terminal.say()
-    terminal.say(f"Advice: {made.advice.outcome.replace('_', ' ')}. {' '.join(made.advice.reasons)}")
-    for wanted in made.advice.prerequisites:
-        mark = {True: "✓", False: "✗", None: "!"}[wanted.ok]
-        terminal.say(f"  {mark} {wanted.name}: {wanted.evidence}")
+    advice(terminal, made.advice)
     if terminal.as_json:
         terminal.document(made.model_dump(mode="json"))
     return 0
+
+
+def advice(terminal: Terminal, given: Advice) -> None:
+    """What to do, why, and what must be there first, each with what shows it."""
+    terminal.paragraph(advised(given), "bold")
+    for reason in given.reasons:
+        terminal.paragraph(reason, first="    ", rest="    ")
+    terminal.say()
+    for wanted in given.prerequisites:
+        mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}[wanted.ok]
+        terminal.paragraph(f"{wanted.name}: {wanted.evidence}", style, first=f"  {mark} ", rest="    ")
 
 
 def baseline(project: Any, terminal: Terminal) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 _BAR = 22
+_WIDEST = 100
 
 
 class Terminal:
@@ -72,6 +74,13 @@ class Terminal:
 
     def say(self, text: str = "", style: str | None = None) -> None:
         self.out.print(Text(text, style=style or ""))
+
+    def paragraph(self, text: str, style: str | None = None, *, first: str = "", rest: str = "") -> None:
+        """Text broken between words where the terminal ends: its first line after `first`, the others after `rest`."""
+        width = max(30, min(self.out.width, _WIDEST))
+        wrap = textwrap.TextWrapper(width, first, rest, break_long_words=False, break_on_hyphens=False)
+        for line in wrap.wrap(text) or [first]:
+            self.say(line, style)
 
     def document(self, value: Any) -> None:
         """The one JSON document on stdout."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunewright.records import ArmScore, Gate, Hurdle, Verdict
+from tunewright.records import Advice, ArmScore, Gate, Hurdle, Verdict
 
 ARM_WORDS = {
     "base": "the base model",
@@ -15,6 +15,23 @@ ARM_WORDS = {
     "tuned": "tuned",
     "tuned_rag": "tuned with retrieval",
 }
+
+_ADVICE = {
+    "prompt": "Do not tune: write a prompt.",
+    "few_shot": "Do not tune: put a few examples into the prompt.",
+    "rag": "Do not tune: look things up (retrieval).",
+    "tune": "Tune.",
+    "tune_and_rag": "Tune, and look the facts up beside it (retrieval).",
+    "agent": "Do not tune first: build an agent, a program that calls the tools.",
+    "postpone": "Not yet.",
+}
+
+
+def advised(advice: Advice) -> str:
+    """The advice in a sentence."""
+    if advice.instead:
+        return f"Do not tune: take {ARM_WORDS.get(advice.instead, advice.instead)}."
+    return "Tune: a run has shown that it pays." if advice.tune and advice.step == "export" else _ADVICE[advice.outcome]
 
 
 def verdict_lines(

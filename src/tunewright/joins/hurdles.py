@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tunewright.joins.workshop import Project
-from tunewright.project import outcome_of
+from tunewright.project import RunFolder, outcome_of
 from tunewright.records import ArmScore, Evaluation, Gate, Hurdle, RunRecord
 from tunewright.statistics import detectable
 from tunewright.store import read_json
@@ -70,8 +70,8 @@ def pays(hurdle: Hurdle) -> str:
     return f"tuning must beat that by about {100 * hurdle.detectable:.1f} points for {hurdle.cases:,} cases to show it"
 
 
-def before_training(project: Project) -> Gate:
-    """The gate as the newest baseline of this data, base and suite decided it; cannot tell where none was measured."""
+def measured(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
+    """The runs of this data, base, template and suite that have scores, the newest first."""
     for run in reversed(project.folder.all_runs()):
         outcome = outcome_of(run)
         record = read_json(run.record, RunRecord)
@@ -81,9 +81,13 @@ def before_training(project: Project) -> Gate:
             project.renderer.fingerprint,
             project.given.get("suite"),
         )
-        if outcome is None or not same:
-            continue
-        evaluation = Evaluation.model_validate(outcome)
+        if outcome is not None and same:
+            yield run, Evaluation.model_validate(outcome)
+
+
+def before_training(project: Project) -> Gate:
+    """The gate as the newest baseline of this data, base and suite decided it; cannot tell where none was measured."""
+    for _, evaluation in measured(project):
         untuned = evaluation.model_copy(update={"gates": ()})
         if _best(untuned.arms) is not None:
             return with_hurdle(project, untuned).gates[0]

@@ -7,7 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,10 +25,9 @@ from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
 from tunewright.joins.parts import data_of, held_and_rest, rows_of
 from tunewright.joins.remembered import key_of, remembered
-from tunewright.joins.sharing import with_what_dropout_costs
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
-from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan, resolve
+from tunewright.plan import resolve
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Message, Rendered, RunRecord, Suite, TokenFacts
@@ -262,11 +261,6 @@ class Project:
         yield from (example.prompt for example in self.examples("validation"))
 
     @cached_property
-    def plan(self) -> Plan:
-        """What will be done, what it needs, and whether to do it at all."""
-        return _plan(self)
-
-    @cached_property
     def longest_answer(self) -> int:
         """Tokens an answer may have: what nearly all training answers need, and a quarter more."""
         sample = self.train_examples[:: max(1, len(self.train_examples) // _SAMPLE)]
@@ -334,43 +328,6 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
         if refused:  # the data may be fine and the template not
             raise refused[0] from error
         raise
-
-
-def _plan(project: Project) -> Plan:
-    splits = project.audit.dataset.splits
-    sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
-    rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
-    sizes = [len(row.ids) for row in rows]
-    facts = DataFacts(
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
-        mean_tokens=sum(sizes) / len(sizes),
-        longest=max(sizes),
-        suite_cases=project.cases,
-        folds=project.folds,
-    )
-    model = tuned.facts(project.base, project.resolved)
-    machine = Machine(
-        device=project.device,
-        cores=psutil.cpu_count(logical=False) or 1,
-        memory_gb=psutil.virtual_memory().available / 1e9,
-        rates=project.precision[1],
-    )
-    ledger = project.audit.dataset.ledger
-
-    known = Circumstances(
-        task=project.recipe.task,
-        shape=project.audit.dataset.sources[0].shape,
-        train_rows=facts.train,
-        suite_cases=facts.suite_cases,
-        least_cases=project.recipe.gates.suite_size,
-        fits=True,
-        bad_share=1 - ledger.used / max(1, ledger.read),
-        privacy=project.recipe.privacy if "privacy" in project.given else None,
-    )
-    plan = make_plan(project.resolved, facts, model, machine, lambda fits: advise(replace(known, fits=fits)))
-    return with_what_dropout_costs(plan, rows)
 
 
 def begin_run(project: Project) -> RunFolder:

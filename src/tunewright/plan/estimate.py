@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunewright.plan.advice import Advice
-from tunewright.records import Record
+from tunewright.plan.advice import advise
+from tunewright.plan.circumstances import Circumstances, Figures
+from tunewright.records import Advice, Record
 
 # A training step reaches this share of the plain matrix-product rate: small models lose more to Python and to
 # attention. The interval below covers what was seen from the 3 M seedling to a 135 M model.
@@ -55,7 +55,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Machine:
-    """`cores` and `memory_gb` of the machine, and its measured matrix-product rate in GFLOP/s per number type."""
+    """`cores` of the machine, `memory_gb` free where it computes, and its measured matrix-product rate in GFLOP/s."""
 
     device: str
     cores: int
@@ -64,12 +64,13 @@ class Machine:
 
 
 class Plan(Record):
-    """Fits or not, how much memory (GB, by part), how long (hours), at what price; what was chosen and what not."""
+    """Fits (surely) or not, memory in GB by part, hours, price; what was chosen and what not, and the advice."""
 
     fits: bool
+    free_gb: float
     memory_gb: dict[str, float]
     hours: dict[str, float]
-    price: dict[str, float | str | None]
+    price: dict[str, float | str]
     choice: dict[str, Any]
     rejected: tuple[dict[str, str], ...]
     serves: tuple[dict[str, Any], ...]
@@ -78,27 +79,32 @@ class Plan(Record):
 
 
 def make_plan(
-    choice: dict[str, Any],
-    data: DataFacts,
-    model: ModelFacts,
-    machine: Machine,
-    advice: Callable[[bool], Advice],
+    choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine, known: Circumstances
 ) -> Plan:
-    """The plan for `choice` (the resolved training settings); `advice` is asked with whether it fits."""
+    """The plan for `choice` (the resolved training settings), with the advice on what else is `known`."""
     memory = _memory(choice, data, model)
     hours = _hours(choice, data, model, machine)
-    fits = memory["high"] <= machine.memory_gb
+    price = _price(hours, known)
+    figures = Figures(memory=memory, hours=hours, price=price, free_gb=machine.memory_gb)
     return Plan(
-        fits=fits,
+        fits=figures.fits is True,
+        free_gb=round(machine.memory_gb, 3),
         memory_gb=memory,
         hours=hours,
-        # The machine is at hand: its electricity is not metered here, so nothing is charged.
-        price={"expected": 0.0, "low": 0.0, "high": 0.0, "currency": "EUR"},
+        price=price,
         choice=choice,
         rejected=tuple(_rejected(choice, data, model)),
         serves=tuple(_serves(choice)),
-        advice=advice(fits),
+        advice=advise(known, figures),
     )
+
+
+def _price(hours: dict[str, float], known: Circumstances) -> dict[str, float | str]:
+    """The hours at what an hour of the machine costs; a machine at hand charges nothing, unless a price is stated."""
+    hour = known.machine_hour
+    basis = "no price of an hour is stated (`decide.machine_hour`)" if hour is None else f"{hour:g} an hour"
+    sums = {name: round(hours[name] * (hour or 0.0), 6) for name in ("expected", "low", "high")}
+    return {**sums, "currency": known.currency, "basis": basis}
 
 
 def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[str, float]:
@@ -144,7 +150,9 @@ def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> lis
         " as many and can be taken off again. Full tuning wants a LoRA run that fell short."
     )
     if choice["method"] == "full":
-        return [{"option": "lora", "why": "full tuning was asked for."}]
+        why_not_packed = "weights in 4 bits cannot be trained themselves, and all weights were asked for."
+        lora = {"option": "lora", "why": "full tuning was asked for."}
+        return [lora, {"option": "qlora", "why": why_not_packed}]
     whole, held = 4 * model.parameters / 1e9, (model.weight_bytes or 0) / 1e9
     if choice["method"] == "qlora":
         other = ("lora", f"4 bits were asked for: {held:.2g} GB of weights instead of {whole:.2g} GB.")
@@ -154,9 +162,16 @@ def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> lis
 
 
 def _serves(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    """Which engine takes what `export` writes; `ok` None where it should and nobody has tried it here."""
     form = {
         "lora": "the adapter by PEFT, or the merged model",
         "qlora": "the adapter by PEFT on the base in 4 bits by bitsandbytes, or the merged model",
         "full": "the tuned model",
     }
-    return [{"engine": "transformers", "ok": True, "why": f"loads {form[choice['method']]} as exported."}]
+    untried = "reads the merged model's files where it knows the base's architecture; not tried here."
+    return [
+        {"engine": "transformers", "ok": True, "why": f"loads {form[choice['method']]} as exported."},
+        {"engine": "vllm", "ok": None, "why": untried},
+        {"engine": "sglang", "ok": None, "why": untried},
+        {"engine": "llama.cpp", "ok": False, "why": "takes GGUF files, and none are exported."},
+    ]

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator, m
 
 from tunewright.recipe.base import Auto, Some, Spec
 from tunewright.recipe.data import DataSpec
+from tunewright.recipe.deciding import DecideSpec
 from tunewright.recipe.load import read_spec
 from tunewright.recipe.training import TrainSpec
 
@@ -219,6 +220,9 @@ class Recipe(Spec):
     train: TrainSpec = Field(default_factory=lambda: TrainSpec(), description="How to tune.")
     trials: TrialsSpec = Field(default_factory=lambda: TrialsSpec(), description="What is tried beyond the suite.")
     gates: GateSpec = Field(default_factory=lambda: GateSpec(), description="What must hold.")
+    decide: DecideSpec = Field(
+        default_factory=lambda: DecideSpec(), description="What no file tells about whether to tune at all."
+    )
 
     @model_validator(mode="before")
     @classmethod

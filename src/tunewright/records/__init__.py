@@ -5,6 +5,7 @@ a frozen pydantic model. One family of nouns a file; everybody imports them from
 """
 
 from tunewright.records.datasets import DatasetRecord, Ledger, SourceFile
+from tunewright.records.deciding import Advice, Means, Prerequisite, Step
 from tunewright.records.evaluation import ArmScore, Comparison, Evaluation, Hurdle, LabelScore, SliceScore, Verdict
 from tunewright.records.findings import GATES, Finding, Gate, Severity
 from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Trial, Worth
@@ -19,6 +20,7 @@ from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robu
 __all__ = [
     "GATES",
     "Ability",
+    "Advice",
     "ArmScore",
     "Artifact",
     "Calibration",
@@ -39,10 +41,12 @@ __all__ = [
     "JudgeReport",
     "LabelScore",
     "Ledger",
+    "Means",
     "Message",
     "Needed",
     "Prediction",
     "Preference",
+    "Prerequisite",
     "Probe",
     "PromptChoice",
     "PromptScore",
@@ -55,6 +59,7 @@ __all__ = [
     "Severity",
     "SliceScore",
     "SourceFile",
+    "Step",
     "Suite",
     "TokenFacts",
     "TrainResult",

@@ -1,0 +1,203 @@
+"""The decision before any training: what the run would take, and whether tuning is the right means at all.
+
+`plan` and `advise` tell the same: what a person says (the recipe's `decide`), what the audit counted, what a run of
+this data and suite has measured, and what is estimated of the training. Without data it rests on a person's word alone.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from tunewright.errors import RecipeError
+from tunewright.joins import hurdles, tuned
+from tunewright.joins.sharing import with_what_dropout_costs
+from tunewright.joins.workshop import Project
+from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
+from tunewright.recipe import Recipe, read_spec
+from tunewright.records import Advice, Evaluation, Gate
+
+_SAMPLE = 500
+# Scorers for which a question has one right answer, so that two different ones contradict each other.
+_ONE_ANSWER = ("choice", "exact", "normalised", "numeric", "json_fields", "tool_calls", "regex", "sql_rows")
+_NO_ROWS = "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The advice, the plan it was made with (None: there are no rows to make one for), and the command to type next."""
+
+    advice: Advice
+    plan: Plan | None
+    next: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `advise --json` prints it: the plan's keys, all without a value where nothing could be estimated."""
+        unknown = dict.fromkeys(("expected", "low", "high"))
+        figures: dict[str, Any] = {
+            "fits": None,
+            "memory_gb": dict.fromkeys(("total", "low", "high")),
+            "hours": unknown,
+            "price": {**unknown, "currency": None},
+            "choice": {},
+            "rejected": [],
+            "serves": [],
+        }
+        if self.plan is not None:
+            figures = self.plan.model_dump(mode="json")
+        return {**figures, "advice": self.advice.model_dump(mode="json"), "next": self.next}
+
+
+def decide(project: Project) -> Decision:
+    """Whether to tune on this project's data; a project without a recipe file (`journey.open_files`) will do."""
+    with project.tell.stage("advise") as found:
+        plan = plan_of(project)
+        ran = next(iter(hurdles.measured(project)), None)
+        said = f"{project.audit.dataset.ledger.used:,} rows, {project.cases:,} cases"
+        found.append(f"{said} · " + (f"measured by run {ran[0].id}" if ran else "nothing measured yet"))
+    return Decision(plan.advice, plan, _next(project, plan.advice))
+
+
+def without_data(overrides: Sequence[str] = (), *, rows: int | None = None) -> Decision:
+    """What to do, on a person's word alone: settings of a recipe as `key=value` (`task`, `privacy`, `decide.…`).
+
+    `rows` is how many examples there will be. Raises `RecipeError` for a setting that cannot be.
+    """
+    given = {"model": "seedling", "data": {"train": [_NO_ROWS]}}
+    recipe, given = read_spec(Recipe, given, overrides)
+    if rows is not None and rows < 0:
+        raise RecipeError("fewer rows than none cannot be expected.", where="--rows")
+    known = Circumstances(
+        **_told(recipe, given), rows=rows, counted=False, project=False, least_cases=recipe.gates.suite_size
+    )
+    advice = advise(known)
+    told = {
+        "tell": 'tunewright advise --task "what goes in, and what should come out"',
+        "collect": "tunewright advise FILE",
+    }
+    return Decision(advice, None, told.get(advice.step, told["collect"]))
+
+
+def plan_of(project: Project) -> Plan:
+    """What will be done, what it needs, and whether to do it at all."""
+    splits = project.audit.dataset.splits
+    sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
+    rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
+    sizes = [len(row.ids) for row in rows]
+    data = DataFacts(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        mean_tokens=sum(sizes) / len(sizes),
+        longest=max(sizes),
+        suite_cases=project.cases,
+        folds=project.folds,
+    )
+    machine = Machine(
+        device=project.device,
+        cores=psutil.cpu_count(logical=False) or 1,
+        memory_gb=_free_gb(project.device),
+        rates=project.precision[1],
+    )
+    model = tuned.facts(project.base, project.resolved)
+    plan = make_plan(project.resolved, data, model, machine, _circumstances(project))
+    return with_what_dropout_costs(plan, rows)
+
+
+def _free_gb(device: str) -> float:
+    """Memory that is free where training will take place."""
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+    return float(free / 1e9)
+
+
+def _told(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
+    """What a person says in the recipe."""
+    privacy = recipe.privacy if "privacy" in given else None
+    return {"task": recipe.task, "privacy": privacy, "enough": recipe.gates.enough, **recipe.decide.model_dump()}
+
+
+def _circumstances(project: Project) -> Circumstances:
+    audit, recipe = project.audit, project.recipe
+    dataset, splits = audit.dataset, audit.dataset.splits
+    run, evaluation, hurdle = _measured(project)
+    held = 0 if recipe.data.test else splits["test"]
+    return Circumstances(
+        **_told(recipe, project.given),
+        rows=splits["train"] + splits["validation"] + held,
+        train=splits["train"],
+        dataset=dataset.id,
+        project=not project.bare,
+        shapes=tuple(dict.fromkeys(source.shape for source in dataset.sources)),
+        read=dataset.ledger.read,
+        set_aside=dataset.ledger.set_aside,
+        findings=audit.findings,
+        gates=audit.gates,
+        cases=project.cases,
+        least_cases=recipe.gates.suite_size,
+        labels=len(dataset.labels),
+        one_answer=bool(dataset.labels) or bool(project.cases and project.suite.primary in _ONE_ANSWER),
+        tool_rows=sum(any(m.role == "tool" for m in e.prompt) for e in project.train_examples),
+        documents=recipe.rag is not None and recipe.rag.documents is not None,
+        measured=evaluation,
+        run=run,
+        hurdle=hurdle,
+    )
+
+
+def _measured(project: Project) -> tuple[str, Evaluation | None, Gate | None]:
+    """The newest experiment on this data, base and suite, one that judged a tuned model first; and its hurdle."""
+    found = list(hurdles.measured(project))
+    judged = [(run, e) for run, e in found if any(arm.name in hurdles.TUNED for arm in e.arms)]
+    run, evaluation = next(iter([*judged, *found]), (None, None))
+    if run is None or evaluation is None:
+        return "", None, None
+    return run.id, evaluation, hurdles.before_training(project)
+
+
+def _next(project: Project, advice: Advice) -> str:
+    """The command that the advice leads to."""
+    kept = [setting for setting in project.overrides if not setting.startswith("decide.")]
+    if project.bare:
+        return _begin(project, advice)
+    place = project.command("").removeprefix("tunewright").strip()
+    method = project.recipe.train.method
+    lighter = {"full": "train.method=lora", "lora": "train.method=qlora"}.get(method)
+    look = [] if project.recipe.rag else ["arms=[base, few_shot, {rag: {documents: docs/}}]"]
+    commands = {
+        "measure": project.command("baseline", *kept),
+        "look_up": project.command("baseline", *kept, *look),
+        "run": project.command("run", *kept),
+        "check": project.command("check", *kept),
+        "more": project.command("advise", *kept),
+        "smaller": project.command("plan", *kept, lighter or "model=A-SMALLER-BASE"),
+        "export": f"tunewright export --project {place or '.'}",
+        "use": f"tunewright runs --project {place or '.'}",
+    }
+    return commands[advice.step]
+
+
+def _begin(project: Project, advice: Advice) -> str:
+    """Where there are only files: look at what is wrong with them, or make a project of them."""
+    data, task, model = project.recipe.data, project.recipe.task, project.recipe.model.id
+    files, tests = ([_short(s.path) for s in sources] for sources in (data.train, data.test))
+    columns = [w for k, v in (("--input", data.input), ("--output", data.output)) if v for w in (k, v)]
+    held = [word for file in tests for word in ("--test", file)]
+    if advice.step in ("check", "more"):
+        name = "check" if advice.step == "check" else "advise"
+        return shlex.join(["tunewright", name, *files, *held, *columns])
+    given = [word for file in files for word in ("--data", file)]
+    words = ["tunewright", "init", "my-project", *given, *held, *columns]
+    words += ["--task", task] if task else []
+    words += ["--model", model] if model != "seedling" else []
+    return shlex.join(words)
+
+
+def _short(path: str) -> str:
+    here, file = Path.cwd(), Path(path)
+    return str(file.relative_to(here)) if file.is_relative_to(here) else path
