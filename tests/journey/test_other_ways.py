@@ -1,10 +1,13 @@
 """Full tuning, a CSV of labels with a given test file, and the command line's JSON: the same journey by other ways."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.command_line import colours
+from tunewright import journey
+from tunewright.store import read_lines
 
 
 @pytest.fixture
@@ -65,3 +68,20 @@ def test_stages_one_by_one_speak_json(cli, project):
     schema = cli("schema").document
     json.dumps(schema)
     assert "properties" in schema
+
+
+def test_the_few_shot_arm_shows_as_many_examples_as_the_recipe_says_and_the_page_says_so(cli, project):
+    folder = project(colours(), "arms: [base, {few_shot: {examples: 2}}]\nsuite: {cases: 6}\ngates: {suite_size: 4}\n")
+
+    def shown(*sets):
+        ran = cli("baseline", folder, "--json", *sets)
+        assert ran.code == 0, ran.out
+        decode = journey.open_project(folder).renderer.decode
+        kept = read_lines(Path(ran.document["paths"]["predictions"]))
+        prompts = [decode(p["prompt_ids"]) for p in kept if p["arm"] == "few_shot"]
+        return {text.count("what colour is") - 1 for text in prompts}, (folder / "report.html").read_text()
+
+    examples, page = shown()
+    assert examples == {2} and "few-shot, up to 2 examples" in page
+    examples, page = shown("--set", "arms=[few_shot]")
+    assert examples == {8} and "few-shot, up to 8 examples" in page

@@ -78,6 +78,7 @@ def evidence(
     verdict = Verdict(decision="cannot_tell", against="base", difference=0.0, low=-0.5, high=0.5, p=1.0)
     return evidence_of(
         title="t",
+        shots=8,
         run=RUN,
         parameters=3_400_000,
         suite=SUITE,

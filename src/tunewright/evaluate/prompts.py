@@ -32,7 +32,7 @@ def prompting(
     task: str | None,
     count: Count,
     budget: int,
-    shots: int = 8,
+    shots: int = 0,
     library: Library | None = None,
     variant: Variant | None = None,
 ) -> Prompts:
@@ -40,8 +40,9 @@ def prompting(
 
     `base` and `tuned` give the messages as they are; `prompted` adds an instruction made of `task` and of what the
     training answers look like, or `variant` in its place; `few_shot` adds up to `shots` training rows, the nearest by
-    BM25, as earlier turns; `rag` and `tuned_rag` add the passages that `library` finds (without one, training rows
-    found by BM25) as system text. Of both as many are added as `count(messages, tools)` finds to fit `budget` tokens.
+    BM25, as earlier turns (none unless told); `rag` and `tuned_rag` add the passages that `library` finds (without one,
+    training rows found by BM25) as system text. Of both as many are added as `count(messages, tools)` finds to fit
+    `budget` tokens.
     Raises `RecipeError` for an unknown arm.
     """
     if arm in ("base", "tuned"):

@@ -66,6 +66,7 @@ def answer(
         task=project.recipe.task,
         count=lambda messages, tools: len(project.render_prompt(messages, tools)),
         budget=project.context - project.sampling.max_new_tokens,
+        shots=project.recipe.few_shot.examples,
         library=_library(project, run) if name in ("rag", "tuned_rag") else None,
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )

@@ -288,6 +288,7 @@ def write_outcome(
             facts=_facts(project, run),
             hashes=_hashes(record, run),
             files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
+            shots=project.recipe.few_shot.examples,
             trials=tried(run),
             device=project.device,
         )

@@ -95,6 +95,19 @@ class PromptedArm(Spec):
     prompted: PromptedSpec = Field(description="What is tried as a prompt.")
 
 
+class FewShotSpec(Spec):
+    """What the few-shot arm is shown."""
+
+    examples: int = Field(8, ge=1, le=100, description="At most this many training rows, as the context holds.")
+
+
+class FewShotArm(Spec):
+    """`{few_shot: {examples: 4}}` in the list of arms."""
+
+    name: ClassVar[str] = "few_shot"
+    few_shot: FewShotSpec = Field(description="What is shown as examples.")
+
+
 class RagSpec(Spec):
     """What an arm may look things up in."""
 
@@ -183,18 +196,19 @@ def _kind_of_arm(value: Any) -> str | None:
     if isinstance(value, str):
         return "by name"
     keys = value if isinstance(value, dict) else [getattr(value, "name", "")] if isinstance(value, Spec) else []
-    return next((f"{key} arm" for key in keys if key in ("prompted", "rag", "external")), None)
+    return next((f"{key} arm" for key in keys if key in ("prompted", "few_shot", "rag", "external")), None)
 
 
 Arm = Annotated[
     Annotated[ArmName, Tag("by name")]
     | Annotated[PromptedArm, Tag("prompted arm")]
+    | Annotated[FewShotArm, Tag("few_shot arm")]
     | Annotated[RagArm, Tag("rag arm")]
     | Annotated[ExternalArm, Tag("external arm")],
     Discriminator(
         _kind_of_arm,
         custom_error_type="no_arm",
-        custom_error_message="an arm is a name, or `prompted`, `rag` or `external` with settings",
+        custom_error_message="an arm is a name, or `prompted`, `few_shot`, `rag` or `external` with settings",
     ),
 ]
 Version = Annotated[Literal[1], Field(description="Version of this file's form.")]
@@ -247,6 +261,11 @@ class Recipe(Spec):
     def prompted(self) -> PromptedSpec | None:
         """What the prompted arm may choose from, when it was given anything."""
         return next((arm.prompted for arm in self.arms if isinstance(arm, PromptedArm)), None)
+
+    @property
+    def few_shot(self) -> FewShotSpec:
+        """What the few-shot arm is shown."""
+        return next((arm.few_shot for arm in self.arms if isinstance(arm, FewShotArm)), FewShotSpec())
 
     @property
     def rag(self) -> RagSpec | None:

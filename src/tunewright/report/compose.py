@@ -25,7 +25,6 @@ from tunewright.records import (
 )
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
-SHOTS = 8
 # A slice with a larger share of the cases says again what all of them say.
 NEARLY_ALL = 0.95
 
@@ -43,12 +42,14 @@ def evidence_of(
     facts: Sequence[tuple[str, str]],
     hashes: Mapping[str, str],
     files: Mapping[str, str],
+    shots: int,
     trials: Mapping[str, Any] | None = None,
     device: str = "cpu",
 ) -> Evidence:
     """The evidence page's content; without a tuned arm it is the baseline page's.
 
-    `trials` is what was tried beyond the suite, as it is kept in a run; `device` is what the answers were computed on.
+    `shots` is how many examples the few-shot arm may show, `trials` what was tried beyond the suite, as it is kept in a
+    run; `device` is what the answers were computed on.
     """
     tuned, resolved = "tuned" in predictions, run.resolved
     return Evidence(
@@ -57,7 +58,7 @@ def evidence_of(
         primary=suite.primary,
         **_about(run),
         parameters=parameters,
-        labels=_labels(evaluation.arms, resolved),
+        labels=_labels(evaluation.arms, resolved, shots),
         verdict=evaluation.verdict if tuned else None,
         gates=evaluation.gates,
         slices=tuple(s for s in evaluation.slices if s.cases <= NEARLY_ALL * len(suite.cases)),
@@ -105,13 +106,13 @@ def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any]) -> dict[str, str]:
+def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any], shots: int) -> dict[str, str]:
     rank = resolved.get("rank")
     methods = {"lora": f"LoRA r{rank}", "qlora": f"QLoRA r{rank}, base in 4 bits", "full": "all weights"}
     words = {
         "base": "base",
         "prompted": "prompt",
-        "few_shot": f"few-shot, up to {SHOTS} examples",
+        "few_shot": f"few-shot, up to {shots} example{'s' if shots > 1 else ''}",
         "classifier": "TF-IDF + logistic regression",
         "tuned": f"tuned ({methods[resolved['method']]})",
     }
