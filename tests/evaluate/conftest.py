@@ -25,7 +25,7 @@ class FakeEngine:
                 progress(1)
         return found
 
-    def logprobs(self, sequences, starts):
+    def logprobs(self, sequences, starts, progress=None):
         raise NotImplementedError
 
 

@@ -174,3 +174,41 @@ def test_a_stop_while_validation_is_scored_waits_for_one_batch(folder, monkeypat
     events = next(folder.glob(".tunewright/runs/*/events.jsonl"))
     scored = {e["step"]: e["score"] for e in read_lines(events) if e["type"] == "validation"}
     assert set(scored) == {before, result.steps} and None not in scored.values()
+
+
+@pytest.mark.parametrize(
+    ("note", "sets"),
+    [
+        ("general text", ("gates.forgetting=9",)),
+        ("perplexity", ("suite.scorers=[choice, perplexity]",)),
+    ],
+)
+def test_ctrl_c_while_perplexity_is_read_waits_for_one_batch_and_the_run_goes_on(cli, folder, monkeypatch, note, sets):
+    from tunewright.cli.terminal import Terminal
+    from tunewright.joins import workshop
+
+    monkeypatch.setattr(workshop, "TorchEngine", partial(workshop.TorchEngine, batch_rows=4))
+    told, real = [], Terminal.progress
+
+    def progress(self, name, done, total, said=""):
+        real(self, name, done, total, said)
+        if name in ("evaluate", "forgetting") and said == note:
+            told.append((done, total))
+            if len(told) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Terminal, "progress", progress)
+    settings = [word for one in ("train.epochs=1", *sets) for word in ("--set", one)]
+    stopped = cli("run", folder, *settings)
+    assert stopped.code == 130 and "--resume" in stopped.err, stopped.err
+    ((done, total),) = told
+    assert 0 < done < total
+    run = next(folder.glob(".tunewright/runs/*"))
+    kept = {(p["arm"], p["case"]): p["text"] for p in read_lines(run / "predictions.jsonl")}
+    trained = (run / "train.json").read_bytes()
+    went_on = cli("run", folder, "--resume", "--json")
+    assert went_on.code in (0, 3), went_on.out
+    assert went_on.document["run"] == run.name and (run / "train.json").read_bytes() == trained
+    after = {(p["arm"], p["case"]): p["text"] for p in read_lines(run / "predictions.jsonl")}
+    assert kept.items() <= after.items()
+    assert told[-1] == (total, total)

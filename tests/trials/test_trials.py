@@ -30,7 +30,7 @@ class Constant:
     def generate(self, prompts, sampling, progress=None):
         raise NotImplementedError
 
-    def logprobs(self, sequences, starts):
+    def logprobs(self, sequences, starts, progress=None):
         rng = random.Random(0)
         found = []
         for ids, start in zip(sequences, starts, strict=True):

@@ -36,7 +36,9 @@ class Engine(Protocol):
         arrived: Arrived | None = None,
     ) -> list[Generation]: ...
 
-    def logprobs(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]: ...
+    def logprobs(
+        self, sequences: Sequence[Sequence[int]], starts: Sequence[int], progress: Progress | None = None
+    ) -> list[list[float]]: ...
 
 
 class TorchEngine:
@@ -122,10 +124,13 @@ class TorchEngine:
                     progress(len(batch.rows))
         return [g for g in done if g is not None]
 
-    def logprobs(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[list[float]]:
+    def logprobs(
+        self, sequences: Sequence[Sequence[int]], starts: Sequence[int], progress: Progress | None = None
+    ) -> list[list[float]]:
         """Natural log-probability of each token of sequence i from `starts[i]` on, given all before it.
 
-        `starts[i]` is at least 1: a first token has nothing before it to be predicted from.
+        `starts[i]` is at least 1: a first token has nothing before it to be predicted from. `progress` is told how many
+        more sequences are scored, batch by batch; what it raises stops the work there.
         """
         lists = [list(s) for s in sequences]
         if any(not 1 <= start <= len(ids) for ids, start in zip(lists, starts, strict=True)):
@@ -149,6 +154,8 @@ class TorchEngine:
                     found = plain.logprobs(self.model, wanted, self.pad_id)
                 for r, values in zip(batch.rows, found, strict=True):
                     scored[work[r]] = values
+                if progress is not None:
+                    progress(len(batch.rows))
         return scored
 
     def _positions(self) -> int:

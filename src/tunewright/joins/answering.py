@@ -41,7 +41,7 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
     found: Predictions = {}
     for name in names:
         if name == "classifier":
-            measured = made_measures(project, project.suite)
+            measured = made_measures(project, project.suite, None, stage)
             made = classify(project.suite, project.train_examples, path=run.predictions, extra=measured)
             if made is not None:
                 found[name] = made
@@ -71,7 +71,7 @@ def answer(
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
     also = earlier(project, run.predictions)
-    return asked(project, name, suite, engine, run.predictions, prompts, stage, also)
+    return asked(project, name, suite, engine, run.predictions, prompts, also, stage=stage)
 
 
 def asked(
@@ -81,14 +81,14 @@ def asked(
     engine: Engine,
     path: Path,
     prompts: Any = None,
-    stage: str | None = None,
     also: Sequence[Path] = (),
+    *,
+    stage: str,
 ) -> list[Prediction]:
     """What `engine` answers to the suite's messages, or to what `prompts` makes of them, kept in `path`.
 
-    Progress is told under `stage`; without one nobody is told. What `also` holds already is taken over.
+    Progress is told under `stage`. What `also` holds already is taken over.
     """
-    told = stage or ""
     return run_arm(
         name,
         suite,
@@ -99,8 +99,8 @@ def asked(
         template=project.renderer.fingerprint,
         sampling=project.sampling,
         path=path,
-        extra=made_measures(project, suite, engine),
-        progress=(lambda done, total: project.progress(told, done, total, name.replace("_", "-"))) if stage else None,
+        extra=made_measures(project, suite, engine, stage),
+        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
         also=also,
     )
 
@@ -125,8 +125,11 @@ def earlier(project: Project, path: Path) -> list[Path]:
     return []
 
 
-def made_measures(project: Project, suite: Suite, engine: Engine | None = None) -> dict[str, Any]:
-    """The measures of the suite's scorers that need a schema, rules, vectors, the prompt or the model (`engine`)."""
+def made_measures(project: Project, suite: Suite, engine: Engine | None, stage: str) -> dict[str, Any]:
+    """The measures of the suite's scorers that need a schema, rules, vectors, the prompt or the model (`engine`).
+
+    What the model has to read is told under `stage`, and may be stopped between two batches.
+    """
     spec = project.recipe.suite
     if not set(suite.scorers) & {"grounded", "json_schema", "tone", "similarity", "perplexity"}:
         return {}
@@ -136,11 +139,11 @@ def made_measures(project: Project, suite: Suite, engine: Engine | None = None) 
         schema=project.schema,
         tone=spec.tone.model_dump() if spec.tone else None,
         embed=embedder(project, spec.embedding) if vectors else None,
-        likelihood=None if engine is None else lambda asked: _likelihood(project, engine, asked),
+        likelihood=None if engine is None else lambda asked: _likelihood(project, engine, asked, stage),
     )
 
 
-def _likelihood(project: Project, engine: Engine, asked: Sequence[Any]) -> list[list[float] | None]:
+def _likelihood(project: Project, engine: Engine, asked: Sequence[Any], stage: str) -> list[list[float] | None]:
     """Log-probabilities of the expected answers behind the arm's messages; None for one that cannot be rendered."""
     found: list[list[float] | None] = [None] * len(asked)
     rows, places = [], []
@@ -156,7 +159,13 @@ def _likelihood(project: Project, engine: Engine, asked: Sequence[Any]) -> list[
         if len(row.ids) <= project.context:
             rows.append(row)
             places.append(place)
-    scored = engine.logprobs([row.ids for row in rows], [row.prompt_length for row in rows])
+    read: list[int] = []
+
+    def tell(more: int) -> None:
+        read.append(more)
+        project.progress(stage, sum(read), len(rows), "perplexity")
+
+    scored = engine.logprobs([row.ids for row in rows], [row.prompt_length for row in rows], tell)
     for place, values in zip(places, scored, strict=True):
         found[place] = values
     return found
@@ -174,7 +183,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     for way in ways:
         prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
         engine, also = project.untuned_engine, earlier(project, answered)
-        rows = asked(project, f"prompted, {way.name}", suite, engine, answered, prompts, stage, also)
+        rows = asked(project, f"prompted, {way.name}", suite, engine, answered, prompts, also, stage=stage)
         mean = decide(suite, {"prompted": rows}).arms[0]
         scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
     # Of equals the first, which is the plainest.
@@ -226,7 +235,7 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
             template=project.renderer.fingerprint,
             sampling=project.sampling,
             path=run.predictions,
-            extra=made_measures(project, project.suite),
+            extra=made_measures(project, project.suite, None, stage),
             progress=lambda done, total: project.progress(stage, done, total, "external"),
             also=earlier(project, run.predictions),
         )

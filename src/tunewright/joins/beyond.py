@@ -72,7 +72,10 @@ def forgotten(project: Project, run: RunFolder) -> Forgetting:
     """How much harder general text became for the run's tuned model."""
     tokenizer, tuned = project.base.tokenizer, project.tuned_engine(run.weights)
     return forgetting(
-        project.untuned_engine, tuned, lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+        project.untuned_engine,
+        tuned,
+        lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+        progress=lambda done, total: project.progress("forgetting", done, total, "general text"),
     )
 
 
@@ -263,7 +266,7 @@ def _answer(
         sampling=draw or (Sampling(max_new_tokens=longest) if longest else project.sampling),
         path=folder / f"{file}.jsonl",
         progress=lambda done, total: project.progress("trials", done, total, note.replace("_", " ")),
-        extra=made_measures(project, suite, engine),
+        extra=made_measures(project, suite, engine, "trials"),
     )
 
 

@@ -11,22 +11,36 @@ from tunewright.statistics import bootstrap
 from tunewright.trials.passages import PASSAGES
 
 Encode = Callable[[str], Sequence[int]]
+Progress = Callable[[int, int], None]
 
 
 def forgetting(
-    base: Engine, tuned: Engine, encode: Encode, *, passages: Sequence[str] = PASSAGES, seed: int = 0
+    base: Engine,
+    tuned: Engine,
+    encode: Encode,
+    *,
+    passages: Sequence[str] = PASSAGES,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
 ) -> Forgetting:
     """Perplexity of general passages under base and tuned model, and the relative rise with its 95 % interval.
 
     Paired: the rise is `exp(mean difference of the tokens' log-losses) − 1`, resampled by whole passages. `encode`
     gives a text's token ids as running text, with no chat template. A negative rise means that nothing was lost.
-    Raises `ValueError` when no passage has two tokens.
+    `progress` is told how many of all readings are done, batch by batch, and may raise to stop. Raises `ValueError`
+    when no passage has two tokens.
     """
     rows = [list(encode(text)) for text in passages]
     rows = [row for row in rows if len(row) > 1]
     if not rows:
         raise ValueError("there is no text to measure on")
-    before, after = (engine.logprobs(rows, [1] * len(rows)) for engine in (base, tuned))
+    read: list[int] = []
+
+    def tell(more: int) -> None:
+        read.append(more)
+        progress(sum(read), 2 * len(rows))
+
+    before, after = (engine.logprobs(rows, [1] * len(rows), tell) for engine in (base, tuned))
     differences = [b - a for old, new in zip(before, after, strict=True) for b, a in zip(old, new, strict=True)]
     clusters = [place for place, row in enumerate(before) for _ in row]
     mean, low, high = bootstrap(differences, clusters=clusters, seed=seed)
