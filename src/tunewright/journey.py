@@ -19,6 +19,7 @@ from tunewright.joins import advising, answering, beyond, folding, hurdles, judg
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
+from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder
@@ -235,9 +236,13 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
 
 
 def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None = None) -> Outcome:
-    """Every arm on the same cases; the verdict, the gates, the report."""
+    """Every arm on the same cases; the verdict, the gates, the report.
+
+    Raises `RunError` where the rows, base or template that made the run are others now.
+    """
     run = run or project.folder.trained(name)
     with project.tell.stage("evaluate") as found:
+        others = before_asking(project, run)
         predictions = folding.answers(project, run, answering.arm_names(project), "evaluate")
         evaluation = stages.decided(project, predictions)
         more = (*beyond.gates(project, run), *hurdles.after_training(project, evaluation.arms))
@@ -247,7 +252,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
             evaluation = stages.decided(project, predictions, (*more, *judged))
         evaluation = evaluation.model_copy(update={"hurdle": hurdles.hurdle_of(project, evaluation.arms)})
         tuned = next(a for a in evaluation.arms if a.name == "tuned")
-        found.append(f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]")
+        found += [f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]", *others]
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 

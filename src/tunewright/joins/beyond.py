@@ -13,6 +13,7 @@ from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
 from tunewright.joins import folding
 from tunewright.joins.answering import made_measures
+from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project
 from tunewright.probing import (
     abilities_gate,
@@ -100,8 +101,9 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     """Put the run's tuned model to all trials; answers are kept in the run, so that asking again is quick.
 
     `cases` bounds the suite's cases per change; `safety` stands for the recipe's own file. Raises `RunError` for a run
-    with no tuned answers yet.
+    with no tuned answers yet, or one that was made of other rows, base or template than those of now.
     """
+    before_asking(project, run)
     stored = [p for p in map(Prediction.model_validate, _lines(run.predictions)) if p.arm == "tuned"]
     if not stored or not run.trained.is_file():
         raise RunError("this run has no answers of a tuned model yet.", where=run.id, remedy="tunewright evaluate")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from tunewright.errors import Interrupted, RunError
+from tunewright.errors import Interrupted
 from tunewright.joins import answering, stages
 from tunewright.joins.answering import Predictions
 from tunewright.joins.telling import Teller
@@ -86,10 +86,7 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
     """The arms' answers to the suite, fold by fold where there are folds, in the suite's order.
 
     An arm that cannot answer in some fold (a classifier whose rows hold one label) is left out, and that is told.
-    Raises `RunError` for a run made on other data, whose models may have seen the rows they would be asked.
     """
-    if any(name in answering.TUNED for name in names):
-        _same_data(project, run)
     if not project.folds:
         return answering.answers(project, run, names, stage)
     project.untuned_engine  # noqa: B018 – loaded once, for all views
@@ -106,17 +103,6 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
         project.tell.progress(stage, len(found[name]), len(order), f"{name} left out: some fold teaches one label only")
     _keep(run, whole)
     return whole
-
-
-def _same_data(project: Project, run: RunFolder) -> None:
-    made = read_json(run.record, RunRecord).dataset
-    folded = bool(project.folds) or folder(run, 1).path.is_dir()
-    if folded and made != project.audit.dataset.id:
-        raise RunError(
-            "the data or their folds have changed since this run: its models may have seen what they would be asked.",
-            where=run.id,
-            remedy="Train again: tunewright run",
-        )
 
 
 def _keep(run: RunFolder, made: Predictions) -> None:

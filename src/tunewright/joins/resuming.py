@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from tunewright.errors import RunError
+from tunewright.joins.unchanged import foundations
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
 from tunewright.records import RunRecord
@@ -35,10 +36,7 @@ def _changed(project: Project, record: RunRecord) -> Iterator[str]:
     """What is no longer as it was when the run began."""
     if record.dataset != project.audit.dataset.id:
         yield "data"
-    if record.base_sha256 != project.base.sha256:
-        yield "base weights"
-    if record.renderer != project.renderer.fingerprint:
-        yield "words around the turns (chat template or tokenizer)"
+    yield from foundations(project, record)
     now = json.loads(json.dumps(project.resolved))
     settings = [name for name in {**record.resolved, **now} if now.get(name) != record.resolved.get(name)]
     if settings:

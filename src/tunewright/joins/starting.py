@@ -46,7 +46,7 @@ def start(
     _same_base(made, base, where)
     _same_shape(path, base, resolved, where)
     learnt = None if made is None else _learnt(path, made)
-    seen = [asked for asked in map(_asked, held) if asked in learnt] if learnt else []
+    seen = [asked for asked in map(question, held) if asked in learnt] if learnt else []
     if seen:
         raise RunError(
             f"that adapter has learnt {len(seen):,} of the questions that are held out now: they would judge nothing.",
@@ -180,7 +180,7 @@ def _learnt(path: Path, made: _Made, known: frozenset[Path] = frozenset()) -> se
     home = next(homes, None)
     if home is None or path in known:
         return None
-    found = {_asked(example.prompt) for example in load(home / "datasets" / made.dataset, "train")}
+    found = {question(example.prompt) for example in load(home / "datasets" / made.dataset, "train")}
     if made.init_from is None:
         return found
     earlier = home.parent / made.init_from
@@ -189,6 +189,6 @@ def _learnt(path: Path, made: _Made, known: frozenset[Path] = frozenset()) -> se
     return None if more is None else found | more
 
 
-def _asked(turns: Sequence[Message]) -> str:
+def question(turns: Sequence[Message]) -> str:
     """What is asked, in normal form and without the system prompt: a question learnt behind another one is learnt."""
     return "\n".join(normal(turn.content) for turn in turns if turn.role != "system")

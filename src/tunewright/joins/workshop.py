@@ -251,10 +251,10 @@ class Project:
         )
         name = self.recipe.train.init_from
         if name is not None:
-            found |= starting.start(name, self.folder, self.base, found, self._held())
+            found |= starting.start(name, self.folder, self.base, found, self.held())
         return {**found, "folds": self.folds} if self.folds else found
 
-    def _held(self) -> Iterator[tuple[Message, ...]]:
+    def held(self) -> Iterator[tuple[Message, ...]]:
         """The conversations that choose and judge."""
         for case in self.suite.cases if self.cases else ():
             yield tuple(map(message_of, case.messages))
