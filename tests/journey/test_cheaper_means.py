@@ -1,8 +1,11 @@
 """The order of means is a gate: tuning stops where a cheaper arm is good enough, unless it is passed on the record."""
 
+import json
 import re
 
 from tests.command_line import colours
+from tunewright import journey
+from tunewright.joins import hurdles
 from tunewright.store import read_json
 
 ENOUGH = "arms: [base, classifier, tuned]\ngates: {{enough: {enough}, min_gain: 0.02}}\n"
@@ -64,3 +67,37 @@ def test_without_a_suite_train_refuses_unless_it_is_told_on_the_record(cli, proj
     told = cli("train", folder, *none, "--allow", "suite_size", "--because", "judged elsewhere")
     assert told.code == 0, told.out
     assert read_json(next((folder / ".tunewright" / "runs").glob("*/train.json")))["steps"] > 0
+
+
+def test_a_baseline_of_other_arms_task_or_cases_is_not_taken_for_the_one_of_now(project, tmp_path):
+    (tmp_path / "shop.md").write_text("Tomatoes are red.")
+    (tmp_path / "cases.jsonl").write_text(
+        "".join(json.dumps({"input": f"Case {i}: what colour is a pea?", "expected": "green"}) + "\n" for i in range(6))
+    )
+    rag = "{rag: {documents: ../shop.md}}"
+    more = rag.replace("}}", ", passages: 1}}")
+    recipe = "suite: {source: ../cases.jsonl}\ngates: {suite_size: 4}\n" + f"arms: [base, {rag}, tuned]\n"
+    folder = project(recipe="task: Name a colour\n" + recipe)
+    journey.baseline(journey.open_project(folder))
+
+    def known(*sets):
+        return "already reaches" in hurdles.before_training(journey.open_project(folder, sets)).message
+
+    assert known() and known(f"arms=[{rag}, base]") and known("train.rank=4")
+    others = ("arms=[base, tuned]", "arms=[base, few_shot, tuned]", "task=Name one colour", "suite.cases=5")
+    assert not any(known(one) for one in others)
+    assert not known(f"arms=[base, {more}]")
+    # What was measured of other arms on the same cases stays true, and is what `advise` goes by.
+    scored = [any(hurdles.measured(journey.open_project(folder, [one]))) for one in others]
+    assert scored == [True, True, False, False]
+    message = hurdles.before_training(journey.open_project(folder, ["task=another"])).message
+    assert "with other" in message and "tunewright baseline" in message
+    for file in ("shop.md", "cases.jsonl"):
+        before = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(before.replace("pea", "frog").replace("red", "yellow"))
+        assert not known(), file
+        (tmp_path / file).write_text(before)
+    assert known()
+    # Scores of an evaluation that was asked otherwise than its run was begun are of that other way.
+    journey.baseline(journey.open_project(folder, ["suite.cases=4"]))
+    assert known() and known("suite.cases=4")

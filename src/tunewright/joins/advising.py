@@ -157,7 +157,7 @@ def _measured(project: Project) -> tuple[str, Evaluation | None, Gate | None]:
     run, evaluation = next(iter([*judged, *found]), (None, None))
     if run is None or evaluation is None:
         return "", None, None
-    return run.id, evaluation, hurdles.before_training(project)
+    return run.id, evaluation, hurdles.gate_of(project, (e for _, e in found))
 
 
 def _next(project: Project, advice: Advice) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
-from tunewright.records import ArmScore, Evaluation, Gate, Hurdle, RunRecord
+from tunewright.records import ArmScore, Evaluation, Gate, Hurdle
 from tunewright.statistics import detectable
-from tunewright.store import read_json
+from tunewright.store import digest, tree_digest
 
 TUNED = ("tuned", "tuned_rag")
 WORDS = {
@@ -70,28 +72,59 @@ def pays(hurdle: Hurdle) -> str:
     return f"tuning must beat that by about {100 * hurdle.detectable:.1f} points for {hurdle.cases:,} cases to show it"
 
 
-def measured(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
-    """The runs of this data, base, template and suite that have scores, the newest first."""
-    for run in reversed(project.folder.all_runs()):
-        outcome = outcome_of(run)
-        record = read_json(run.record, RunRecord)
-        same = (record.dataset, record.base_sha256, record.renderer, record.recipe.get("suite")) == (
+def basis(project: Project) -> dict[str, str]:
+    """All that the untuned arms' scores rest on, as an `Evaluation` has it: `basis` and `asked` (K6)."""
+    recipe = project.recipe
+    # The tuned arms, and the order of the others, change nothing about the untuned.
+    arms = [arm for arm in recipe.model_dump(mode="json")["arms"] if arm not in TUNED] if recipe.arms != "auto" else []
+    documents = project.folder.root / recipe.rag.documents if recipe.rag and recipe.rag.documents else None
+    return {
+        "basis": digest(
+            project.suite.id,
             project.audit.dataset.id,
             project.base.sha256,
             project.renderer.fingerprint,
-            project.given.get("suite"),
-        )
-        if outcome is not None and same:
-            yield run, Evaluation.model_validate(outcome)
+            recipe.task or "",
+            recipe.suite.model_dump_json(),
+            project.schema or "",
+            json.dumps(versions(), sort_keys=True),
+        )[:32],
+        "asked": digest(
+            *sorted(json.dumps(arm, sort_keys=True) for arm in arms),
+            tree_digest(documents) if documents and documents.exists() else "",
+        )[:32],
+    }
+
+
+def measured(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
+    """The runs with scores on these rows and cases, this base, template, task and release, the newest first."""
+    now = basis(project)["basis"] if project.cases else None
+    return ((run, found) for run, found in _scored_runs(project) if found.basis == now)
 
 
 def before_training(project: Project) -> Gate:
-    """The gate as the newest baseline of this data, base and suite decided it; cannot tell where none was measured."""
-    for _, evaluation in measured(project):
-        untuned = evaluation.model_copy(update={"gates": ()})
-        if _best(untuned.arms) is not None:
-            return with_hurdle(project, untuned).gates[0]
-    return _gate(None, "nothing cheaper was measured on these cases. Measure it first: tunewright baseline")
+    """The gate as the newest evaluation of the recipe's arms decided it; cannot tell where none is on this basis."""
+    asked = basis(project)["asked"] if project.cases else None
+    gate = gate_of(project, (found for _, found in measured(project) if found.asked == asked))
+    if gate is not None:
+        return gate
+    stale = gate_of(project, (found for _, found in _scored_runs(project)))
+    found = "what was measured was with other rows, cases, arms, task, base or release than now"
+    missing = found if stale else "nothing cheaper was measured on these cases"
+    return _gate(None, f"{missing}. Measure it first: tunewright baseline")
+
+
+def gate_of(project: Project, evaluations: Iterable[Evaluation]) -> Gate | None:
+    """The gate as the first of `evaluations` with an untuned arm decides it; None where there is none."""
+    untuned = (found.model_copy(update={"gates": ()}) for found in evaluations if _best(found.arms) is not None)
+    return next((with_hurdle(project, found).gates[0] for found in untuned), None)
+
+
+def _scored_runs(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
+    for run in reversed(project.folder.all_runs()):
+        outcome = outcome_of(run)
+        if outcome is not None:
+            yield run, Evaluation.model_validate(outcome)
 
 
 def after_training(project: Project, arms: Sequence[ArmScore]) -> list[Gate]:

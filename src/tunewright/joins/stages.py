@@ -12,7 +12,7 @@ from tunewright import models
 from tunewright.errors import Interrupted, RunError
 from tunewright.evaluate import decide
 from tunewright.export import check_manifest, manifest, model_card, write_adapter, write_merged
-from tunewright.joins import starting, tuned
+from tunewright.joins import hurdles, starting, tuned
 from tunewright.joins.answering import Predictions, answer, asked, validation_suite
 from tunewright.joins.workshop import Project
 from tunewright.parity import Fingerprint, certify, fingerprint, pick_probes
@@ -51,7 +51,7 @@ def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = (
         allow=project.allow,
         seed=project.recipe.data.split.seed,
     )
-    return evaluation.model_copy(update={"folds": project.folds})
+    return evaluation.model_copy(update={"folds": project.folds, **hurdles.basis(project)})
 
 
 def suite_gate(project: Project) -> Gate:

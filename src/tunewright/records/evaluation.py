@@ -96,7 +96,9 @@ class LabelScore(Record):
 class Evaluation(Record):
     """One matched experiment: every arm on the same cases, the decision, the gates, and the slices, worst first.
 
-    With `folds`, each case was answered by one of so many models that had not seen it.
+    With `folds`, each case was answered by one of so many models that had not seen it. `basis` is a hash of what the
+    untuned arms' scores rest on, `asked` of which these arms are and how they ask: with another basis, scores say
+    nothing of one another; asked otherwise, they are not all of the recipe's.
     """
 
     arms: tuple[ArmScore, ...]
@@ -107,3 +109,5 @@ class Evaluation(Record):
     hurdle: Hurdle | None = None
     comparisons: tuple[Comparison, ...] = ()
     folds: int = 0
+    basis: str = ""
+    asked: str = ""
