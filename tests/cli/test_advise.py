@@ -14,6 +14,8 @@ from tunewright.recipe.deciding import DecideSpec
 
 KEYS = {"fits", "memory_gb", "hours", "price", "choice", "rejected", "serves", "advice"}
 SPAN = {"expected", "low", "high"}
+TOWN = [f"{a} {b}" for a in ["Arden", "Belmar", "Corvin", "Elwick", "Farrow"] for b in ["Mill", "Bank", "Pier", "Inn"]]
+HOUSES = [f"{name} {part}" for name in TOWN for part in ("North", "South", "East", "West", "Upper", "Lower")]
 OUTCOMES = {"prompt", "few_shot", "rag", "tune", "tune_and_rag", "agent", "postpone"}
 
 
@@ -93,6 +95,16 @@ def test_a_data_file_is_enough(cli, rows, here):
     assert many.code == 0 and many.document["advice"]["outcome"] == "tune"
     priced = cli("advise", "many.jsonl", "--set", "decide.machine_hour=2", "--json").document["price"]
     assert priced["expected"] > 0
+
+
+def test_rows_that_teach_nothing_but_facts_are_better_looked_up(cli, rows, here):
+    asked = [{"prompt": f"When did {n} open?", "completion": f"It opened in {1700 + i}."} for i, n in enumerate(HOUSES)]
+    data = rows(asked)
+    ran = cli("advise", data, "--task", "Answer questions about our town", "--json")
+    assert (ran.code, ran.document["advice"]["outcome"]) == (3, "rag")
+    assert "120 of 120 answers (100 %)" in ran.document["advice"]["reasons"][0]
+    both = cli("advise", data, "--needs", "behaviour", "--needs", "knowledge", "--json").document
+    assert both["advice"]["outcome"] == "tune_and_rag"
 
 
 def test_the_next_command_after_a_file_is_one_that_works(cli, rows, here):

@@ -240,8 +240,31 @@ def test_facts_that_prompts_do_not_hold(tmp_path: Path) -> None:
     ]
     result = found(tmp_path, rows, "teaches_facts")
     assert result is not None and result.count == len(NOUNS) and "retrieval" in result.remedy
+    short = [{"prompt": r["prompt"], "completion": f"It opened in {1900 + i}."} for i, r in enumerate(rows)]
+    result = found(tmp_path, short, "teaches_facts")
+    assert result is not None and result.count == len(NOUNS)
     grounded = [{"prompt": f"{r['prompt']} Source: {r['completion']}", "completion": r["completion"]} for r in rows]
     assert found(tmp_path, grounded, "teaches_facts") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"),
+    [
+        (
+            "Ann has {a} {n}s and buys {b} more. How many are there now?",
+            "Both of them together make {c} {n}s, as said.",
+        ),
+        ("Ann has {a} {n}s and buys {b} more. How many are there now?", "There are {c}."),
+        ("Translate: the {n} is in the house of the man.", "Der Hund und die Katze sind mit der {n} im Haus."),
+        ("Which code does the {n} have?", "{c}-AB-CDEFGH"),
+    ],
+)
+def test_sums_german_nouns_and_bare_values_are_no_facts(tmp_path: Path, prompt: str, completion: str) -> None:
+    rows = []
+    for i, n in enumerate(NOUNS):
+        known = {"a": 100 + i, "b": 200 + i, "c": 300 + 2 * i, "n": n}
+        rows.append({"prompt": prompt.format(**known), "completion": completion.format(**known)})
+    assert found(tmp_path, rows, "teaches_facts") is None
 
 
 def test_the_same_in_other_words(tmp_path: Path) -> None:

@@ -218,7 +218,11 @@ def test_rows_that_contradict_each_other_are_settled_first_where_one_answer_is_r
 
 
 def test_rows_that_teach_facts_want_them_looked_up():
-    most, some = finding("teaches_facts", 300), finding("teaches_facts", 60)
+    every, most, some = (finding("teaches_facts", n) for n in (380, 300, 60))
+    only = advise(known(findings=(every,)))
+    assert (only.outcome, only.step) == ("rag", "look_up")
+    says(only, "380 of 400 answers (95 %)", "needs: [behaviour, knowledge]")
+    assert advise(known(findings=(every,), needs=("behaviour", "knowledge"))).outcome == "tune_and_rag"
     advice = advise(known(findings=(most,)))
     assert (advice.outcome, advice.step) == ("tune_and_rag", "look_up")
     says(advice, "300 of 400 answers (75 %)")

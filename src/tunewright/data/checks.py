@@ -11,7 +11,7 @@ from tunewright.data.table import Table
 from tunewright.records import Finding, Severity
 
 EXAMPLES = 20
-FREE_TEXT = 40
+FREE_TEXT = 12
 _NOT_LOOKED_FOR = "Names, postal addresses, ages and health are not looked for."
 _NOTED: dict[str, tuple[Severity, str, str, str]] = {
     "bad_row": (

@@ -11,11 +11,13 @@ from typing import Any
 import jsonschema
 
 from tunewright.records import Example
-from tunewright.text import Also, find
+from tunewright.text import Also, find, language
 
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d.,]+\d(?!\w)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
-_LONG = 40
+_FIGURE = re.compile(r"\d+")
+# Characters of a free answer and of a long one, and words of a sentence; what is shorter is a value or a label.
+_FREE, _LONG, _SENTENCE = 12, 40, 3
 _STEMS = (
     *("fuck", "shit", "asshole", "bitch", "cunt", "dickhead", "wanker", "bastard", "whore", "slut"),
     *("kill yourself", "kys"),
@@ -45,7 +47,7 @@ def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, s
     rude = _rude(example)
     if rude:
         yield "inappropriate", rude
-    if example.label is None and len(example.answer.content) >= _LONG:
+    if example.label is None and len(example.answer.content) >= _FREE:
         fact = _fact(example)
         if fact:
             yield "teaches_facts", fact
@@ -127,13 +129,21 @@ def _against(schema: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _fact(example: Example) -> str:
-    """A number or name of the answer that the prompt does not give and arithmetic cannot, or ""."""
+    """A number or name of the answer that the prompt does not give and arithmetic cannot, or "".
+
+    A short answer states a number only in a sentence, and no names: those may be what a prompt asks to choose from.
+    """
     prompt = " ".join(m.content for m in example.prompt)
     answer = example.answer.content
-    if "=" not in answer:
+    long = len(answer) >= _LONG
+    # Where a prompt has two figures, a third may come of them.
+    if "=" not in answer and (long or len(answer.split()) >= _SENTENCE) and len(_FIGURE.findall(prompt)) < 2:
         for number in _NUMBER.findall(answer):
             if number.rstrip(".,") not in prompt:
                 return f"number {number.rstrip('.,')}"
+    if not long:
+        return ""
     low = prompt.lower()
     names = [name for name in _NAME.findall(answer) if name.lower() not in low]
-    return f"name {names[0]}" if len(names) >= 2 else ""
+    # In German every noun begins with a capital letter.
+    return f"name {names[0]}" if len(names) >= 2 and language.told(answer) != "de" else ""

@@ -16,6 +16,8 @@ from tunewright.records import Advice, ArmScore, Means, Step
 
 # Half of the answers state what their questions do not hold: then it is facts that are taught, and not a behaviour.
 _FACTS = 0.5
+# Nearly all of them do: then nothing but facts is taught.
+_ONLY_FACTS = 0.9
 # What an untuned arm stands for. A classifier is none of the means that advice names: it is said beside.
 _MEANS: dict[str, Means] = {
     "base": "prompt",
@@ -148,6 +150,14 @@ def _by_tools(known: Circumstances, _: Figures | None) -> Found | None:
     return Found("agent", "measure", (why, f"{loop} What is tuned on them is the model that drives it, later."))
 
 
+def _only_facts(known: Circumstances, _: Figures | None) -> Found | None:
+    """Nearly every answer states what its question does not hold, and nobody says that a behaviour is wanted."""
+    if not _teaches_facts(known) or known.share("teaches_facts") < _ONLY_FACTS:
+        return None
+    also = "Is their form wanted too? Say so (`needs: [behaviour, knowledge]`), and both are advised."
+    return Found("rag", "look_up", (_taught(known), also))
+
+
 def _few(known: Circumstances, _: Figures | None) -> Found | None:
     """Too few examples for tuning to be the better use of them."""
     rows = known.rows or 0
@@ -234,7 +244,7 @@ def _taught(known: Circumstances) -> str:
     return f"{told}: {_RECALLED}. Put their source into the prompt."
 
 
-_RULES = (_unclear, _told, _measured, _forbidden, _by_tools, _few, _unproven, _too_much, _worth_tuning)
+_RULES = (_unclear, _told, _measured, _forbidden, _by_tools, _only_facts, _few, _unproven, _too_much, _worth_tuning)
 
 
 def _besides(known: Circumstances, figures: Figures | None, found: Found) -> Iterator[str]:
