@@ -270,6 +270,7 @@ def export(project: Project, name: str | None = None, to: str = "adapter", *, ru
             + ("identical" if proof.tokens_equal else "differ")
             + f", log-probabilities within {proof.logprob_gap:.0e}"
         )
+        found.extend([proof.unscored] if proof.unscored else [])
     return artifact
 
 

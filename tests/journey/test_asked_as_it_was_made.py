@@ -88,6 +88,18 @@ def test_other_cases_alone_are_another_experiment_and_that_is_said(cli, folder):
     assert {arm["name"]: arm["cases"] for arm in found["arms"]} == {"base": 8, "tuned": 8}
 
 
+def test_an_export_compares_no_scores_of_different_cases_and_says_so(cli, folder):
+    same = cli("export", "--project", folder, "--json").document["certificate"]
+    assert same["suite_score"] == same["suite_score_trained"] is not None and same["unscored"] == ""
+    write(folder / "test.jsonl", MORE)
+    told = cli("export", "--project", folder)
+    assert told.code == 0 and "no score of the suite is compared" in told.out, told.out + told.err
+    other = cli("export", "--project", folder, "--json").document["certificate"]
+    assert other["ok"] and other["suite_score"] is None and other["suite_score_trained"] is None
+    assert cli("evaluate", "--project", folder).code in (0, 3)
+    assert cli("export", "--project", folder, "--json").document["certificate"]["suite_score"] is not None
+
+
 def test_the_same_rows_from_a_file_of_another_name_are_no_change(cli, folder):
     (folder / "rows.jsonl").rename(folder / "renamed.jsonl")
     said = cli("evaluate", "--project", folder, "--set", "data.train=[renamed.jsonl]")

@@ -102,6 +102,11 @@ def measured(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
     return ((run, found) for run, found in _scored_runs(project) if found.basis == now)
 
 
+def on_this_basis(project: Project, evaluation: Evaluation) -> bool:
+    """Whether these scores are of the rows, cases, base, template, task and release of now."""
+    return bool(project.cases) and evaluation.basis == basis(project)["basis"]
+
+
 def before_training(project: Project) -> Gate:
     """The gate as the newest evaluation of the recipe's arms decided it; cannot tell where none is on this basis."""
     asked = basis(project)["asked"] if project.cases else None

@@ -231,10 +231,10 @@ def _onto_whole(project: Project, run: RunFolder, record: RunRecord) -> Any:
     """
     if record.quantisation is None:
         raise RunError("this run's base was not in 4 bits.", where=run.id, remedy="Use --to merged.")
-    if not run.outcome.is_file():
+    if not run.outcome.is_file() or not hurdles.on_this_basis(project, read_json(run.outcome, Evaluation)):
         raise RunError(
             "the adapter on the unquantised base is another model than the tuned one, and is offered by its held-out "
-            "score alone; this run has none to compare with yet.",
+            "score alone; this run has none on the cases of now to compare with.",
             where=run.id,
             remedy="tunewright evaluate – or use --to merged, which is the tuned model.",
         )
@@ -249,9 +249,13 @@ def _certificate(project: Project, run: RunFolder, into: Path, model: Any, to: s
     # In folds the suite was answered by other models, and this one was trained on its cases.
     if project.folds or not run.outcome.is_file():
         return certificate
-    trained = {a["name"]: a["score"] for a in read_json(run.outcome)["arms"]}.get("tuned")
+    judged = read_json(run.outcome, Evaluation)
+    trained = next((arm.score for arm in judged.arms if arm.name == "tuned"), None)
     if trained is None:
         return certificate
+    if not hurdles.on_this_basis(project, judged):
+        why = "no score of the suite is compared: data, base, task, scorers or release are others since it was scored"
+        return certificate.model_copy(update={"unscored": why})
     # An adapter that gives every probe the very numbers of the trained one is the run's own with its scale moved: its
     # answers are the stored ones. Any other form answers anew, beside.
     same = to == "adapter" and certificate.tokens_equal and certificate.logprob_gap == 0

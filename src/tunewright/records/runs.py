@@ -43,7 +43,10 @@ class TrainResult(Record):
 
 
 class Certificate(Record):
-    """Proof that an exported model answers as the trained one did, and not as the base does."""
+    """Proof that an exported model answers as the trained one did, and not as the base does.
+
+    `unscored` says why the suite's scores are not compared, where the trained model has one.
+    """
 
     ok: bool
     probes: int
@@ -52,6 +55,7 @@ class Certificate(Record):
     differs_from_base: bool
     suite_score: float | None = None
     suite_score_trained: float | None = None
+    unscored: str = ""
 
 
 class Artifact(Record):
