@@ -91,3 +91,7 @@ def test_the_commands_of_a_group_lie_in_the_module_of_its_name():
     assert {command.callback.__module__ for command in groups["review"].registered_commands} == {
         "tunewright.cli.data_review"
     }
+    assert {command.callback.__module__ for command in app.data_app.registered_commands} == {
+        "tunewright.cli.data",
+        "tunewright.cli.synthesis",
+    }

@@ -327,23 +327,6 @@ data_app.command("synthesise")(synthesise)
 data_app.add_typer(drafts_app, name="review")
 
 
-@data_app.command("show")
-def data_show(
-    path: ProjectPath = Path(),
-    row: Annotated[str | None, typer.Option("--row", help="A row by name: tickets.jsonl:17")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many examples.")] = 1,
-    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "train",
-    set: Sets = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Print rendered examples, with what is supervised coloured."""
-    from tunewright.cli import show
-
-    project, terminal = _open(path, set, None, None, False, json)
-    raise typer.Exit(show.data(project, terminal, row, count, split))
-
-
 def version() -> Any:
     from tunewright import __version__
 

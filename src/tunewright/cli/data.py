@@ -9,12 +9,39 @@ from typing import Annotated, Any
 
 import typer
 
-from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, Where
+from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, Sets, Where
 
 data_app = typer.Typer(
     help="Look at the data, mend it, compare its versions.", no_args_is_help=True, rich_markup_mode=None
 )
 _SHOWN = 10
+
+
+@data_app.command("show")
+def show(
+    path: ProjectPath = Path(),
+    row: Annotated[str | None, typer.Option("--row", help="A row by name: tickets.jsonl:17")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many examples.")] = 1,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "train",
+    set: Sets = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print rendered examples, with what is supervised coloured."""
+    from tunewright import journey
+    from tunewright.cli.show import print_example
+    from tunewright.cli.state import stop
+    from tunewright.cli.terminal import Terminal
+
+    terminal = Terminal(as_json=json)
+    project = journey.open_project(path, set or (), tell=terminal, should_stop=stop.asked)
+    shown = journey.rendered(project, count=count, split=split, row=row)
+    for name, spans in shown:
+        print_example(terminal, name, spans)
+    if json:
+        terminal.document(
+            {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
+        )
 
 
 @data_app.command("fix")

@@ -196,19 +196,6 @@ def runs(folder: Path, terminal: Terminal, name: str | None) -> int:
     return 0
 
 
-def data(project: Any, terminal: Terminal, row: str | None, count: int, split: str) -> int:
-    from tunewright import journey
-
-    shown = journey.rendered(project, count=count, split=split, row=row)
-    for name, spans in shown:
-        print_example(terminal, name, spans)
-    if terminal.as_json:
-        terminal.document(
-            {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
-        )
-    return 0
-
-
 def print_example(terminal: Terminal, row: str, spans: list[tuple[str, bool]]) -> None:
     """A rendered example: what is learned is green and, without colour, between ⟦ and ⟧."""
     terminal.say(f"{row}, as the model sees it; ⟦what it learns to say⟧:", style="dim")
