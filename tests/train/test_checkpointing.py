@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tests.train.alive import Alive
 from tests.train.families import model_of, rows
 from tunewright.errors import TrainingError
 from tunewright.train import Settings, fit, fused
@@ -18,25 +17,6 @@ from tunewright.train.adapters import prepare, trainable
 from tunewright.train.step import Computer
 
 SETTINGS = Settings(rank=4, alpha=8.0, effective_batch_size=4, steps=4, learning_rate=5e-3, checkpoints=1)
-
-
-class _Held(TorchDispatchMode):
-    """Counts the bytes of every tensor made inside it that is still alive, and their peak."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                self.alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
-        self.alive = {key: held for key, held in self.alive.items() if not held[0].expired()}
-        self.peak = max(self.peak, sum(size for _, size in self.alive.values()))
-        return made
 
 
 def _deep(target: str = "all-linear") -> Any:
@@ -61,7 +41,7 @@ def _step(model: Any, fused: bool, again: bool) -> tuple[dict[str, torch.Tensor]
     computer = Computer(model, "float32", "forest", fused=fused, share=True)
     computer.recompute(again)
     batches = computer.lay_out(rows(8), 10_000)
-    with _Held() as held:
+    with Alive() as held:
         computer.accumulate(batches, sum(batch.weight for batch in batches))
     computer.recompute(False)
     grads = {name: p.grad.clone() for name, p in trainable(model).items()}

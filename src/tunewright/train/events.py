@@ -46,5 +46,11 @@ def peak_gb(device: torch.device) -> float:
     """Peak memory so far in GB (10⁹ bytes): of the process, or of the GPU's allocator."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)) / 1e9
+    # Not what `getrusage` says where the system has a record of the process: that begins with its parent's peak.
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    kilobytes = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+    if kilobytes is not None:
+        return kilobytes * 1024 / 1e9
     # Linux counts in kilobytes, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

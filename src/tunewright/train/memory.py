@@ -43,9 +43,15 @@ def first_room(model: Any, settings: Settings, longest: int, neighbours: int = 1
 def _bytes_per_token(model: Any) -> tuple[float, float]:
     """Activations kept for backward per token: of the whole model, and where only layers' inputs and one layer are.
 
-    A layer keeps every linear layer's input and output, twice for what lies between.
+    A layer keeps every linear layer's input and output, twice for what lies between. What adapters keep beside these is
+    slim, and the head keeps a fixed number of logits, whatever the tokens.
     """
-    width = sum(m.in_features + m.out_features for m in model.modules() if isinstance(m, torch.nn.Linear))
+    head = model.get_output_embeddings()
+    width = sum(
+        m.in_features + m.out_features
+        for name, m in model.named_modules()
+        if isinstance(m, torch.nn.Linear) and m is not head and ".lora_" not in name
+    )
     config = model.config.get_text_config()
     layers = config.num_hidden_layers
     return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers

@@ -1,0 +1,66 @@
+"""How many tokens a forward pass may hold, beside the tensors that are really alive."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
+
+from tests.train.alive import Alive
+from tunewright.records import Rendered
+from tunewright.train import Settings
+from tunewright.train.adapters import prepare
+from tunewright.train.choice import choose
+from tunewright.train.events import peak_gb
+from tunewright.train.memory import first_room
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+FREE = 60_000_000
+
+
+def _rows(count: int) -> list[Rendered]:
+    draw = random.Random(0)
+    return [
+        Rendered(tuple(draw.randrange(3, 96) for _ in range(60)), (0.0,) * 48 + (1.0,) * 12, 48) for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("rank", [4, 32])
+@pytest.mark.parametrize("config", [LlamaConfig(**SHAPE), Qwen3Config(**SHAPE, head_dim=16)], ids=["fused", "modules"])
+def test_a_micro_batch_takes_what_is_its_own_and_little_less(
+    config: Any, rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the free memory, whatever the rank: adapters' layers are no layers of the model's width."""
+    monkeypatch.setattr("tunewright.train.memory.psutil.virtual_memory", lambda: type("Free", (), {"available": FREE}))
+    torch.manual_seed(0)
+    settings = Settings(rank=rank, alpha=16.0, effective_batch_size=8, steps=1, checkpoints=1)
+    model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
+    tokens = first_room(model, settings, 60).tokens
+    assert 512 < tokens < 16_384
+    rows = _rows(tokens // 60)
+    computer = choose(model, rows, settings).computer
+    model.train()
+    with Alive() as alive:
+        computer.accumulate(computer.lay_out(rows, tokens), 1.0)
+    assert FREE / 3 / 3.5 < alive.peak < FREE / 3, (tokens, alive.peak)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a record of each process")
+def test_a_peak_is_the_processs_own_and_not_that_of_its_parent() -> None:
+    held = torch.ones(100_000_000)  # 0.4 GB, which the child has not
+    child = "import torch, tunewright.train.events as e; print(e.peak_gb(torch.device('cpu')))"
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+    assert 0.05 < float(done.stdout) < peak_gb(torch.device("cpu")) - 0.3
+    assert len(held)
