@@ -231,8 +231,9 @@ def test_two_processes_take_the_steps_of_one(by_two: Path, tmp_path: Path) -> No
 
 
 def test_two_processes_stop_and_resume_bit_for_bit(by_two: Path) -> None:
-    assert _told(by_two / "resumed", "start", "step") == [0, 4]
-    assert _told(by_two / "resumed", "step") == _told(by_two / "dropping", "step")
+    assert _told(by_two / "resumed", "start", "step") == [0, 3, 4]
+    for kind in ("step", "validation"):
+        assert _told(by_two / "resumed", kind) == _told(by_two / "dropping", kind)
     got, want = _saved(by_two / "resumed"), _saved(by_two / "dropping")
     assert all(torch.equal(got[name], want[name]) for name in want)
 

@@ -21,6 +21,7 @@ from tunewright.errors import Interrupted, RunError
 from tunewright.models import quantised
 from tunewright.train import FitResult, Settings, fit, loop, streams
 from tunewright.train.memory import Room
+from tunewright.train.step import Computer
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(
@@ -141,6 +142,42 @@ def test_stopped_while_it_is_scored(tmp_path: Path, whole: Path, stopped_at: int
     assert calls == 9 and result.best_step == 24 and result.validation_score == 0.9
     assert [event["score"] for event in _events(tmp_path, "validation")] == scores
     _same_end(tmp_path, whole)
+
+
+@pytest.mark.parametrize("stopped_at", [3, 24])
+def test_stopped_while_the_loss_over_validation_rows_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
+) -> None:
+    """It waits for one micro-batch; the step is saved and measured when the run goes on, at the last step too."""
+    monkeypatch.setattr(loop, "first_room", lambda *_: Room(60, False))
+    real, read, seen, judged = Computer.summed_loss, [0], [0], []
+
+    def counted(self: Computer, batches: Any) -> Any:
+        read[0] += seen[-1] == stopped_at
+        return real(self, batches)
+
+    def told(event: dict[str, Any]) -> None:
+        seen.append(event["step"])
+
+    def score(model: Any) -> float:
+        judged.append(seen[-1])
+        return 0.5
+
+    monkeypatch.setattr(Computer, "summed_loss", counted)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        straight = run(tmp_path / "whole", on_event=told, score=score)
+        in_all, read[0], seen[-1] = read[0], 0, 0
+        with pytest.raises(Interrupted, match=f"step {stopped_at} of 24; the state is saved"):
+            run(tmp_path / "two", on_event=told, score=score, should_stop=lambda: read[0] > 0)
+        assert read[0] == 1 < in_all
+        judged.clear()
+        result = run(tmp_path / "two", resume=True, on_event=told, score=score)
+    finally:
+        torch.set_num_threads(threads)
+    assert judged == list(range(stopped_at, 25, 3)) and result.best_step == straight.best_step
+    _same_end(tmp_path / "two", tmp_path / "whole")
 
 
 def test_only_best_and_last_are_kept_and_the_best_is_given(tmp_path: Path) -> None:

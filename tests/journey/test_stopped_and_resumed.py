@@ -176,6 +176,37 @@ def test_a_stop_while_validation_is_scored_waits_for_one_batch(folder, monkeypat
     assert set(scored) == {before, result.steps} and None not in scored.values()
 
 
+def test_ctrl_c_while_the_validation_loss_is_computed_waits_for_one_micro_batch_and_the_run_goes_on(
+    cli, folder, monkeypatch, tmp_path_factory
+):
+    from tunewright.train.step import Computer
+
+    read, real = [], Computer.summed_loss
+
+    def summed_loss(self, batches):
+        if list(folder.glob(".tunewright/runs/*/events.jsonl")) and losses(folder):
+            read.append(batches)
+            if len(read) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+        return real(self, batches)
+
+    whole = tmp_path_factory.mktemp("whole")
+    for name in ("rows.jsonl", "tunewright.yaml"):
+        (whole / name).write_text((folder / name).read_text())
+    settings = ("--set", "train.micro_batch_size=4", "--set", "train.epochs=2")
+    monkeypatch.setattr(Computer, "summed_loss", summed_loss)
+    stopped = cli("train", folder, *settings)
+    assert stopped.code == 130 and "saved" in stopped.err and "--resume" in stopped.err, stopped.err
+    assert len(read) == 1
+    went_on = cli("train", folder, *settings, "--resume", "--json")
+    assert went_on.code == 0, went_on.out
+    assert len(read) > 3, "there was more than one micro-batch to stop after"
+    assert cli("train", whole, *settings).code == 0
+    assert losses(folder) == losses(whole)
+    pairs = [next(where.glob(".tunewright/runs/*/adapter/*.safetensors")).read_bytes() for where in (folder, whole)]
+    assert pairs[0] == pairs[1]
+
+
 @pytest.mark.parametrize(
     ("note", "sets"),
     [

@@ -22,12 +22,18 @@ def tune(folder: Path, settings: Settings = SETTINGS, **more: Any) -> Any:
 
 
 def _stopped_and_resumed(folder: Path, settings: Settings) -> None:
-    seen: list[int] = []
-    try:
-        # One process is asked to stop; all do.
-        tune(folder, settings, should_stop=lambda: seen.append(1) or (len(seen) == 4 and not Ranks.join().first))
-    except Interrupted:
-        tune(folder, settings, resume=True)
+    """One process is asked to stop; all do: first before the validation rows of step 3, then after step 4."""
+
+    def stopping(at: int) -> Any:
+        seen: list[int] = []
+        return lambda: seen.append(1) or (len(seen) == at and not Ranks.join().first)
+
+    for resume, at in ((False, 4), (True, 2)):
+        try:
+            tune(folder, settings, resume=resume, should_stop=stopping(at))
+        except Interrupted:
+            continue
+    tune(folder, settings, resume=True)
 
 
 def _short_of_memory(folder: Path) -> None:

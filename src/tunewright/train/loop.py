@@ -44,6 +44,7 @@ class _Run:
     choice: Choice
     budget: int
     ranks: Ranks
+    should_stop: Callable[[], bool]
     losses: list[float] = field(default_factory=list)
     bad: int = 0
     tokens: int = 0
@@ -84,14 +85,14 @@ def fit(
     Several processes started together take each step together, and every one of them calls this; `directory` is the
     same folder for all. Only the first writes, scores and is listened to.
 
-    Raises `Interrupted` after a saved step when `should_stop` says so or `score` raises it (the resumed run scores
-    that step anew); `TrainingError` when losses are not numbers, nothing is trainable, nothing is supervised, or memory
-    is out at a single example; `StorageError` when the disk refuses.
+    Raises `Interrupted` after a saved step when `should_stop` says so or `score` raises it (the resumed run measures
+    anew what was stopped); `TrainingError` when losses are not numbers, nothing is trainable, nothing is supervised, or
+    memory is out at a single example; `StorageError` when the disk refuses.
     """
     if not any(example.supervised for example in train):
         raise TrainingError("no training example has a supervised token.", remedy="Check the data's assistant turns.")
     torch.manual_seed(settings.seed)
-    run = _begin(model, train, validation, settings, directory, on_event)
+    run = _begin(model, train, validation, settings, directory, on_event, should_stop or (lambda: False))
     total, step, measured = total_steps(len(train), settings), 0, True
     if resume:
         step, measured = _resume(run)
@@ -102,7 +103,7 @@ def fit(
     while step < total:
         _step(run, step, total)
         step += 1
-        stopping = step < total and run.ranks.any(should_stop is not None and should_stop())
+        stopping = step < total and run.ranks.any(run.should_stop())
         if step in saves:
             stopping = not _checkpoint(run, step, score) or stopping
         elif stopping:
@@ -127,6 +128,7 @@ def _begin(
     settings: Settings,
     directory: Path,
     on_event: Listener | None,
+    should_stop: Callable[[], bool],
 ) -> _Run:
     directory.mkdir(parents=True, exist_ok=True)
     ranks = Ranks.join()
@@ -152,6 +154,7 @@ def _begin(
         choice=choice,
         budget=room.tokens,
         ranks=ranks,
+        should_stop=should_stop,
     )
 
 
@@ -301,12 +304,13 @@ def _lower(run: _Run, batches: Sequence[Batch], step: int, out: bool) -> None:
 
 
 def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True) -> bool:
-    """Measure and save; false where whoever scores was stopped, and what is saved is still to be measured."""
+    """Measure and save; false where the measuring was stopped, and what is saved is still to be measured."""
     run.model.eval()
     loss = value = None
     if measure:
         value, measure = run.ranks.once(lambda: _scored(run, score))
-        loss = _validation_loss(run) if measure else None
+        loss, measure = _validation_loss(run) if measure else (None, False)
+        value = value if measure else None
         if loss is not None or value is not None:
             run.events.tell("validation", step=step, loss=loss, score=value)
     state = {
@@ -336,24 +340,36 @@ def _scored(run: _Run, score: Score | None) -> tuple[float | None, bool]:
         return None, False
 
 
-def _validation_loss(run: _Run) -> float | None:
-    """Loss per supervised weight over the validation rows; None when there are none."""
+def _validation_loss(run: _Run) -> tuple[float | None, bool]:
+    """Loss per supervised weight over the validation rows (None: there are none), and whether it was let finish."""
     if not run.validation:
-        return None
+        return None, True
     mine, budget = run.ranks.share(run.validation), run.budget
     while True:
         batches = _layout(run, mine, budget)
-        sums, out = (0.0, 0.0), False
+        loss, weight, out, stopped = 0.0, 0.0, False, False
         try:
-            sums = run.computer.summed_loss(batches)
+            loss, weight, stopped = _summed(run, batches)
         except (RuntimeError, MemoryError) as error:
             # Of its own accord: steps, which have fitted so far, stay as large as they were.
             if not is_out_of_memory(error) or all(batch.examples == 1 for batch in batches):
                 raise
             out, budget = True, max(batch.tokens for batch in batches) // 2
+        if run.ranks.any(stopped):  # whichever process was asked, all leave it unfinished
+            return None, False
         if not run.ranks.any(out):
-            loss, weight = map(run.ranks.total, sums)
-            return loss / weight
+            return run.ranks.total(loss) / run.ranks.total(weight), True
+
+
+def _summed(run: _Run, batches: Sequence[Batch]) -> tuple[float, float, bool]:
+    """This process's sums of losses and weights, and whether it was asked to stop before it had them all."""
+    loss = weight = 0.0
+    for batch in batches:
+        if run.should_stop():
+            return loss, weight, True
+        more, heavier = run.computer.summed_loss([batch])
+        loss, weight = loss + more, weight + heavier
+    return loss, weight, False
 
 
 def _end(run: _Run, total: int) -> FitResult:
