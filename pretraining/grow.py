@@ -18,6 +18,7 @@ import torch
 
 from . import corpus as corpora
 from . import tokenizer as pieces
+from .hands import Hands
 from .measure import bits_per_byte
 from .mixture import Mixture, prepare
 from .network import Seedling, Shape, parameters, read
@@ -69,16 +70,27 @@ class Run:
             self.average[name].lerp_(p, 1 - kept)
 
 
-def train_step(run: Run, loss: Callable) -> dict[str, float]:
+def gradients(run: Run, loss: Callable) -> Callable[[tuple[torch.Tensor, torch.Tensor]], tuple]:
+    """What a part of a step is worth: its loss (a sum), and the gradient of each parameter."""
+    parameters = list(run.model.parameters())
+
+    def of(part: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, tuple[torch.Tensor, ...]]:
+        nats = loss(*part)
+        return nats.item(), torch.autograd.grad(nats, parameters)
+
+    return of
+
+
+def train_step(run: Run, hands: Hands) -> dict[str, float]:
     """One optimiser step: `PARTS` micro-batches, their weighted losses over the step's total weight."""
     stage = STAGES[stage_at(run.step)[0]]
     batches = [run.mixture.batch(run.step, number, part) for number, part in enumerate(stage.parts)]
     weight = sum(float(weights.sum()) for _, weights in batches)
     nats = 0.0
-    for ids, weights in batches:
-        one = loss(ids, weights) / weight
-        one.backward()
-        nats += one.item()
+    for one, grads in hands(batches):
+        nats += one / weight
+        for p, grad in zip(run.model.parameters(), grads, strict=True):
+            p.grad = grad / weight if p.grad is None else p.grad.add_(grad, alpha=1 / weight)
     scale = rate(run.step)
     run.optimizers.step(scale)
     run.step += 1
@@ -109,8 +121,8 @@ def probe(
     return {"bits_per_byte": bits, "copying": round(copying, 3)}
 
 
-def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int) -> None:
-    loss = torch.compile(run.model.loss, dynamic=False)
+def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int, second: bool) -> None:
+    hands = Hands(gradients(run, torch.compile(run.model.loss, dynamic=False)), second)
     log = (work / "log.jsonl").open("a")
 
     def note(**what: object) -> None:
@@ -125,7 +137,7 @@ def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int) -> N
     while run.step < TOTAL:
         number = stage_at(run.step)[0]
         began = time.perf_counter()
-        figures = train_step(run, loss)
+        figures = train_step(run, hands)
         run.seconds += time.perf_counter() - began
         if run.step % 20 == 0:
             speed = round(MICRO_TOKENS * PARTS / (time.perf_counter() - began))
@@ -144,6 +156,7 @@ def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int) -> N
         if stage_at(run.step)[0] != number:
             weights = run.average if run.step < TOTAL else dict(run.model.named_parameters())
             write(work / STAGES[number].name, run.model.shape, weights, work / "tokenizer.json")
+            run.save(work / STAGES[number].name / "checkpoint.pt")  # to go on from, with more of this stage
             note(step=run.step, event="stage done", stage=STAGES[number].name, averaged=run.step < TOTAL)
 
 
@@ -161,23 +174,24 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("../shared/corpus"))
     parser.add_argument("--work", type=Path, default=Path("build/seedling"))
     parser.add_argument("--first", type=Path, help="the model to go on from: its shape and weights")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--second", action="store_true", help="a second thread, for what a free core can take")
+    parser.add_argument("--seed", type=int, default=0, help="which windows are drawn; a new one for each further run")
     parser.add_argument("--own", type=int, default=16000, help="conversations of our own tasks, of each kind")
     parser.add_argument("--every", type=int, default=150, help="steps between checkpoints")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
     shape = Shape.of(options.first) if options.first else Shape()
     tokenizer = pieces.load(prepared_tokenizer(options.corpus, options.work, shape.vocabulary))
     pools, held = prepare(options.corpus, tokenizer, options.work, options.own)
-    run = Run(shape, Mixture(pools, shape.vocabulary, SEED), getattr(torch, options.dtype))
+    run = Run(shape, Mixture(pools, shape.vocabulary, options.seed), getattr(torch, options.dtype))
     if (options.work / "checkpoint.pt").exists():
         run.load(options.work / "checkpoint.pt")
     elif options.first:
         read(run.model, options.first)
         run.take_average(0.0)
-    grow(run, held, options.work, options.every)
+    grow(run, held, options.work, options.every, options.second)
 
 
 if __name__ == "__main__":
