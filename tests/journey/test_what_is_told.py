@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from tests.command_line import colours
-from tunewright import journey
+from tunewright import advising, journey
 from tunewright.joins import answering, trained, workshop
 from tunewright.joins.telling import Silent
 from tunewright.project import RunFolder
@@ -83,7 +83,7 @@ def test_the_plan_says_what_dropout_costs_beside_itself(project):
     ]
     folder = project(rows, "gates: {suite_size: 4}\n")
     plain, dropping = (
-        journey.open_project(folder, ["train.effective_batch_size=8", f"train.dropout={rate}"]).plan
+        advising.plan_of(journey.open_project(folder, ["train.effective_batch_size=8", f"train.dropout={rate}"]))
         for rate in (0, 0.1)
     )
     assert [r["option"] for r in plain.rejected] == ["qlora", "full"]
