@@ -7,9 +7,10 @@ import pytest
 from tunewright import journey
 from tunewright.errors import DataError
 from tunewright.exchange import inspect_log, read_samples
+from tunewright.joins import stages
 from tunewright.joins.workshop import begin_run
 from tunewright.records import ArmScore, Case, Prediction, Suite
-from tunewright.store import write_text
+from tunewright.store import write_json, write_text
 
 
 def sample(i, right, said="7", filter="strict-match", **more):
@@ -84,6 +85,7 @@ def test_a_run_becomes_inspect_logs(cli, project, tmp_path):
             opened.suite.scorers, 1.0)).model_dump_json() for c in opened.suite.cases
     ]  # fmt: skip
     write_text(run.predictions, "\n".join(lines) + "\n")
+    write_json(run.outcome, stages.decided(opened, stages.stored(run)).model_dump(mode="json"))
     ran = cli("exchange", "inspect", "--project", folder, "--out", tmp_path / "logs", "--json")
     assert ran.code == 0, ran.err
     path = ran.document["logs"][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -98,6 +99,64 @@ def test_an_export_compares_no_scores_of_different_cases_and_says_so(cli, folder
     assert other["ok"] and other["suite_score"] is None and other["suite_score_trained"] is None
     assert cli("evaluate", "--project", folder).code in (0, 3)
     assert cli("export", "--project", folder, "--json").document["certificate"]["suite_score"] is not None
+
+
+BESIDE = [
+    ("review", "export", "--second", "base", "--out", "OUT"),
+    ("review", "judge"),
+    ("exchange", "inspect", "--out", "OUT"),
+    ("trials", "--cases", "2"),
+]
+
+
+@pytest.mark.parametrize("command", BESIDE, ids=lambda words: words[1] if words[0] != "trials" else "trials")
+def test_stored_answers_are_not_laid_beside_other_cases(cli, folder, tmp_path, command):
+    words = [tmp_path / "out" if word == "OUT" else word for word in command]
+    write(folder / "test.jsonl", MORE)
+    before = set(folder.rglob("*"))
+    said = cli(*words, "--project", folder, "--json")
+    assert said.code == 2, said.out
+    error, run = said.document["error"], next((folder / ".tunewright/runs").iterdir()).name
+    assert "others since this run's answers were scored" in error["message"] and error["where"] == run
+    assert f"evaluate the run again: tunewright evaluate {run} --project" in error["remedy"]
+    assert not (tmp_path / "out").exists() and not [f for f in set(folder.rglob("*")) - before if "runs" in f.parts]
+
+
+def test_once_the_run_is_evaluated_again_they_are_answers_to_the_cases_of_now(cli, folder, tmp_path):
+    write(folder / "test.jsonl", MORE)
+    assert cli("evaluate", "--project", folder).code in (0, 3)
+    logs = cli("exchange", "inspect", "--project", folder, "--out", tmp_path / "logs", "--json")
+    assert logs.code == 0, logs.out
+    asked = {sample["input"][-1]["content"] for sample in read_json(Path(logs.document["logs"][0]))["samples"]}
+    assert asked == {row["messages"][0]["content"] for row in MORE}
+    tried = cli("trials", "--project", folder, "--cases", "2")
+    assert tried.code == 0, tried.err
+    assert "other cases than were held out when it was trained; it has learnt none of them" in tried.out
+
+
+def test_answers_of_an_evaluation_that_did_not_end_are_not_taken_for_those_that_were_scored(cli, folder, tmp_path):
+    """It was stopped on other cases, and they were brought back: the file holds answers to both."""
+    words = ("exchange", "inspect", "--project", folder, "--out", tmp_path / "logs")
+    run = next((folder / ".tunewright/runs").iterdir())
+    lines = (run / "predictions.jsonl").read_text().splitlines()
+    answer = json.loads(lines[-1])
+    (run / "predictions.jsonl").write_text("\n".join([*lines, json.dumps({**answer, "text": "another"})]) + "\n")
+    refused = cli(*words)
+    assert refused.code == 2 and "did not end" in refused.err and "tunewright evaluate" in refused.err
+    (run / "outcome.json").unlink()
+    assert "did not end" in cli(*words).err
+    assert cli("evaluate", "--project", folder).code in (0, 3)
+    assert cli(*words).code == 0
+
+
+def test_answers_of_an_arm_that_was_not_scored_are_no_part_of_it(cli, folder, tmp_path):
+    run = next((folder / ".tunewright/runs").iterdir())
+    lines = (run / "predictions.jsonl").read_text().splitlines()
+    old = [json.dumps({**json.loads(line), "arm": "few_shot"}) for line in lines if json.loads(line)["arm"] == "base"]
+    (run / "predictions.jsonl").write_text("\n".join([*lines, *old]) + "\n")
+    refused = cli("review", "export", "--second", "few_shot", "--project", folder, "--out", tmp_path / "out")
+    assert refused.code == 2 and "Stored arms: base, tuned" in refused.err
+    assert cli("exchange", "inspect", "--project", folder, "--out", tmp_path / "logs").code == 0
 
 
 def test_the_same_rows_from_a_file_of_another_name_are_no_change(cli, folder):

@@ -7,12 +7,12 @@ import pytest
 
 from tunewright import journey
 from tunewright.errors import DataError, RecipeError
-from tunewright.joins import judging
+from tunewright.joins import judging, stages
 from tunewright.joins.workshop import begin_run
 from tunewright.records import Prediction
 from tunewright.review import labelled_pairs, write_sheets
 from tunewright.review.judge import PROMPT
-from tunewright.store import read_json, read_lines, write_text
+from tunewright.store import read_json, read_lines, write_json, write_text
 
 COLOURS = {"red", "green", "blue"}
 
@@ -42,8 +42,10 @@ def judged(project, scripted, tmp_path):
         lines = []
         for case in opened.suite.cases:
             for arm, text in (("base", f"what is {case.id}"), ("tuned", case.expected)):
-                lines.append(Prediction(case=case.id, arm=arm, text=text, score=None, seconds=0).model_dump_json())
+                right = float(text == case.expected)
+                lines.append(Prediction(case=case.id, arm=arm, text=text, score=right, seconds=0).model_dump_json())
         write_text(run.predictions, "\n".join(lines) + "\n")
+        write_json(run.outcome, stages.decided(opened, stages.stored(run)).model_dump(mode="json"))
         return folder, run
 
     return make
@@ -90,16 +92,12 @@ def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(ju
     scripted.say = lambda prompt: "(a)"
     other = journey.open_project(folder, ["judge.model=other"])
     run = other.folder.run()
-    from tunewright.joins import stages
-
     found = judging.judge(other, run, stages.stored(run), "tuned", "base")
     assert found.flips == 32 and found.wins == 0 and set(found.winners.values()) == {None}
 
 
 def test_a_local_judge_sends_nothing(judged, scripted):
     folder, run = judged()
-    from tunewright.joins import stages
-
     opened = journey.open_project(folder, ["judge={model: seedling, cases: 2}"])
     found = judging.judge(opened, run, stages.stored(run), "tuned", "base")
     assert found.asked == 4 and found.cost == 0 and not scripted.asked
@@ -119,8 +117,6 @@ def test_privacy_missing_judges_and_arms_are_told(judged, cli, scripted):
 
 def test_labels_come_from_filled_sheets_too(judged, tmp_path):
     folder, run = judged()
-    from tunewright.joins import stages
-
     opened, stored = journey.open_project(folder), stages.stored(run)
     sheets = write_sheets(opened.suite, stored["tuned"], stored["base"], tmp_path / "r", reviewers=1, cases=5)
     key = read_json(tmp_path / "r" / "key.json")["first_is"][sheets[0].name]

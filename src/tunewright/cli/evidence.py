@@ -50,12 +50,12 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a blind, shuffled side-by-side sheet per reviewer."""
-    from tunewright.joins import stages
+    from tunewright.joins.scored import scored_answers
     from tunewright.review import write_sheets
 
     opened, terminal = _opened(project, run, json)
     folder = opened.folder.run(run)
-    stored = stages.stored(folder) if folder.predictions.is_file() else {}
+    stored = scored_answers(opened, folder)
     one, other = (_arm(stored, name, folder.id) for name in (first, second))
     seed = opened.recipe.data.split.seed
     asked = {"reviewers": reviewers, "cases": cases, "seed": seed}
@@ -103,12 +103,13 @@ def judge(
     debug: Debug = False,
 ) -> None:
     """Ask the recipe's judge model, in both orders, after measuring it against people."""
-    from tunewright.joins import judging, stages
+    from tunewright.joins import judging
+    from tunewright.joins.scored import scored_answers
     from tunewright.project import outcome_of
 
     opened, terminal = _opened(project, run, json)
     folder = opened.folder.run(run)
-    stored = stages.stored(folder) if folder.predictions.is_file() else {}
+    stored = scored_answers(opened, folder)
     rival = second or ((outcome_of(folder) or {}).get("verdict") or {}).get("against") or "base"
     found = judging.judge(opened, folder, stored, first, rival)
     terminal.say()

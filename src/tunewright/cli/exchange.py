@@ -57,19 +57,17 @@ def inspect(
     """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
     from tunewright import journey
     from tunewright.cli.terminal import Terminal
-    from tunewright.errors import RunError
     from tunewright.evaluate import decide
     from tunewright.exchange import inspect_log
-    from tunewright.joins import answering, stages
+    from tunewright.joins import answering
+    from tunewright.joins.scored import scored_answers
     from tunewright.records import RunRecord
     from tunewright.store import read_json, write_json
 
     terminal = Terminal(as_json=json)
     opened = journey.open_run(project, run, trained=False, tell=terminal)
     folder = opened.folder.run(run)
-    stored = stages.stored(folder) if folder.predictions.is_file() else {}
-    if not stored:
-        raise RunError("this run has no answers yet.", where=folder.id, remedy="tunewright baseline")
+    stored = scored_answers(opened, folder)
     record = read_json(folder.record, RunRecord)
     arms = {arm.name: arm for arm in decide(opened.suite, stored).arms}
     files = []

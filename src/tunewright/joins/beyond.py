@@ -13,6 +13,7 @@ from tunewright.errors import RunError
 from tunewright.evaluate import make_suite, prompting, run_arm
 from tunewright.joins import folding
 from tunewright.joins.answering import made_measures
+from tunewright.joins.scored import scored_answers
 from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project
 from tunewright.probing import (
@@ -101,11 +102,12 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
     """Put the run's tuned model to all trials; answers are kept in the run, so that asking again is quick.
 
     `cases` bounds the suite's cases per change; `safety` stands for the recipe's own file. Raises `RunError` for a run
-    with no tuned answers yet, or one that was made of other rows, base or template than those of now.
+    with no tuned answers yet, or whose answers were scored on other cases than those of now, or that was made of other
+    rows, base or template.
     """
-    before_asking(project, run)
-    stored = [p for p in map(Prediction.model_validate, _lines(run.predictions)) if p.arm == "tuned"]
-    if not stored or not run.trained.is_file():
+    others = before_asking(project, run)
+    stored = scored_answers(project, run).get("tuned") if run.trained.is_file() else None
+    if not stored:
         raise RunError("this run has no answers of a tuned model yet.", where=run.id, remedy="tunewright evaluate")
     suite = _drawn(project, project.suite, cases)
     with project.tell.stage("forgetting") as found:
@@ -119,6 +121,7 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
         wordings = robustness(stored, changed, sources=project.suite.sources)
         said = [f"worst {one.change}: {100 * one.difference:+.1f} points" for one in wordings[:1]]
         found.append(f"{len(CHANGES)} changes of wording; {said[0] if said else 'no case could be scored'}")
+        found += others
     with project.tell.stage("memory") as found:
         memory = memorisation(stored, project.train_examples, project.suite.cases)
         found.append(memory[0].message)

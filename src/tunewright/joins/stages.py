@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from tunewright.records import (
     TrainResult,
 )
 from tunewright.report import evidence_of, evidence_page
-from tunewright.store import directory, read_json, read_lines, tree_digest, write_json, write_text
+from tunewright.store import digest, directory, read_json, read_lines, tree_digest, write_json, write_text
 from tunewright.train import FitResult, Settings, fit
 
 _PROBE_TOKENS = 32
@@ -51,7 +52,8 @@ def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = (
         allow=project.allow,
         seed=project.recipe.data.split.seed,
     )
-    return evaluation.model_copy(update={"folds": project.folds, **hurdles.basis(project)})
+    found = {**hurdles.basis(project), "answered": hash_of(predictions)}
+    return evaluation.model_copy(update={"folds": project.folds, **found})
 
 
 def suite_gate(project: Project) -> Gate:
@@ -346,6 +348,12 @@ def paths(project: Project, run: RunFolder | None) -> dict[str, str | None]:
         "predictions": there(run.predictions) if run else None,
         "events": there(run.events) if run else None,
     }
+
+
+def hash_of(predictions: Predictions) -> str:
+    """What was answered to which case by which arm, as a hash; the arms' order has no part in it."""
+    rows = sorted((arm, p.case, p.text) for arm, made in predictions.items() for p in made)
+    return digest(json.dumps(rows))[:32]
 
 
 def stored(run: RunFolder) -> Predictions:

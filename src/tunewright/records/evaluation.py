@@ -98,7 +98,8 @@ class Evaluation(Record):
 
     With `folds`, each case was answered by one of so many models that had not seen it. `basis` is a hash of what the
     untuned arms' scores rest on, `asked` of which these arms are and how they ask: with another basis, scores say
-    nothing of one another; asked otherwise, they are not all of the recipe's.
+    nothing of one another; asked otherwise, they are not all of the recipe's. `answered` is a hash of the answers
+    that were scored.
     """
 
     arms: tuple[ArmScore, ...]
@@ -111,3 +112,4 @@ class Evaluation(Record):
     folds: int = 0
     basis: str = ""
     asked: str = ""
+    answered: str = ""
