@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -51,15 +50,17 @@ def versions() -> dict[str, str]:
 
 def resident_gb() -> float:
     """Resident memory of this process now, in GB (10⁹ bytes)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024 / 1e9
-    return 0.0
+    return _of_this_process("VmRSS")
 
 
 def peak_resident_gb() -> float:
-    """Peak resident memory of this process so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Peak resident memory of this process so far, in GB. What `getrusage` says begins with the parent's peak."""
+    return _of_this_process("VmHWM")
+
+
+def _of_this_process(what: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) * 1024 / 1e9
 
 
 def sample(script: Path, arguments: Sequence[str], limit: float, python: str = sys.executable) -> dict[str, Any]:

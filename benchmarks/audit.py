@@ -114,23 +114,23 @@ def _near_alone(path: Path) -> float:
 
 
 PEER = """
-import json, resource, struct, sys, tempfile, time
+import json, struct, sys, tempfile, time
 from pathlib import Path
 import loguru; loguru.logger.remove()
 from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupSignature
 from datatrove.pipeline.dedup.minhash import MinhashConfig
-def now():
+def gb(what):
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"): return int(line.split()[1]) * 1024 / 1e9
+        if line.startswith(what): return int(line.split()[1]) * 1024 / 1e9
 path, most = Path(sys.argv[1]), int(sys.argv[2])
 def documents(data=None, rank=0, world_size=1):
     with path.open(encoding="utf-8") as file:
         for i, line in enumerate(file):
             if i >= most: return
             yield Document(text=json.loads(line)["prompt"], id=str(i))
-started, began = now(), time.perf_counter()
+started, began = gb("VmRSS"), time.perf_counter()
 config = MinhashConfig(n_grams=3)
 with tempfile.TemporaryDirectory() as out:
     def run(name, *steps):
@@ -142,7 +142,7 @@ with tempfile.TemporaryDirectory() as out:
     removed = [i for p in Path(f"{out}/remove").glob("*.remove") for (i,) in struct.iter_unpack("<I", p.read_bytes())]
 seconds = time.perf_counter() - began
 print(json.dumps({"rows": most, "rows_per_s": most / seconds, "removed": removed,
-                  "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9 - started}))
+                  "peak_gb": gb("VmHWM") - started}))
 """
 
 
