@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
 
 from tests.train.alive import Alive
 from tunewright.records import Rendered
@@ -17,7 +18,7 @@ from tunewright.train import Settings
 from tunewright.train.adapters import prepare
 from tunewright.train.choice import choose
 from tunewright.train.events import peak_gb
-from tunewright.train.memory import first_room
+from tunewright.train.memory import _bytes_per_token, first_room
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 512,
@@ -30,6 +31,15 @@ SHAPE: dict[str, Any] = {
 FREE = 60_000_000
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With two, half of a step is computed in another thread, whose tensors `Alive` does not see."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def _rows(count: int) -> list[Rendered]:
     draw = random.Random(0)
     return [
@@ -37,6 +47,7 @@ def _rows(count: int) -> list[Rendered]:
     ]
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("rank", [4, 32])
 @pytest.mark.parametrize("config", [LlamaConfig(**SHAPE), Qwen3Config(**SHAPE, head_dim=16)], ids=["fused", "modules"])
 def test_a_micro_batch_takes_what_is_its_own_and_little_less(
@@ -55,6 +66,14 @@ def test_a_micro_batch_takes_what_is_its_own_and_little_less(
     with Alive() as alive:
         computer.accumulate(computer.lay_out(rows, tokens), 1.0)
     assert FREE / 3 / 3.5 < alive.peak < FREE / 3, (tokens, alive.peak)
+
+
+def test_layers_of_gpt2_are_counted_like_linear_ones() -> None:
+    settings = Settings(rank=4, alpha=16.0, effective_batch_size=8, steps=1, checkpoints=1)
+    config = GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=512)
+    model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
+    widths = (32 + 96) + (32 + 32) + (32 + 128) + (128 + 32)
+    assert _bytes_per_token(model)[0] == 2 * 4 * 2 * widths
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a record of each process")

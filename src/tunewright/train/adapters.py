@@ -29,7 +29,7 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
     the embeddings too.
     """
     head = model.get_output_embeddings()
-    linear = [name for name, m in model.named_modules() if _is_linear(m) and m is not head]
+    linear = [name for name, m in model.named_modules() if is_linear(m) and m is not head]
     if wanted == "all-linear":
         chosen = linear
     elif wanted in ("minimal", "standard"):
@@ -39,7 +39,7 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
         chosen = inside + (dense if wanted == "standard" else [])
     else:
         asked = (wanted,) if isinstance(wanted, str) else wanted
-        every = [name for name, m in model.named_modules() if _is_linear(m)]
+        every = [name for name, m in model.named_modules() if is_linear(m)]
         chosen = [name for name in every if any(name == a or name.endswith(f".{a}") for a in asked)]
         _assert_apart(model, head, chosen)
         for one in asked:
@@ -70,7 +70,8 @@ def _assert_apart(model: Any, head: Any, chosen: list[str]) -> None:
             )
 
 
-def _is_linear(module: torch.nn.Module) -> bool:
+def is_linear(module: torch.nn.Module) -> bool:
+    """Whether it is a layer of one matrix: a linear one, or GPT-2's, which is named a convolution."""
     return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
 
 
@@ -152,7 +153,7 @@ def not_adapted(model: Any) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for path, module in model.named_modules():
-        if isinstance(module, torch.nn.Embedding) or _is_linear(module):
+        if isinstance(module, torch.nn.Embedding) or is_linear(module):
             continue
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.ndim >= 2 and not parameter.requires_grad:

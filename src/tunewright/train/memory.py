@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import torch
 
+from tunewright.train.adapters import is_linear
 from tunewright.train.settings import Settings
 
 # A micro-batch beyond this gains nothing: matrix products are at full rate long before.
@@ -47,13 +48,15 @@ def _bytes_per_token(model: Any) -> tuple[float, float]:
     slim, and the head keeps a fixed number of logits, whatever the tokens.
     """
     head = model.get_output_embeddings()
+    # A layer in 4 bits has a packed weight, GPT-2's has no `in_features`.
     width = sum(
-        m.in_features + m.out_features
+        m.in_features + m.out_features if isinstance(m, torch.nn.Linear) else sum(m.weight.shape)
         for name, m in model.named_modules()
-        if isinstance(m, torch.nn.Linear) and m is not head and ".lora_" not in name
+        if is_linear(m) and m is not head and ".lora_" not in name
     )
     config = model.config.get_text_config()
     layers = config.num_hidden_layers
+    width = max(width, layers * config.hidden_size)  # where layers are of a kind of their own, at least their inputs
     return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers
 
 
