@@ -39,14 +39,14 @@ def _use_case(known: Circumstances) -> tuple[bool | None, str]:
     task = f"“{known.task}”" if known.task else "no `task` is stated"
     if not known.counted:
         return None, f"{task}; no row shows it yet"
-    forms = " and ".join(known.shapes)
+    forms = " and ".join(known.shapes).replace("_", " ")
     found = known.finding("contradiction")
     against = ""
     if found:
         groups = found.evidence.get("groups", 0)
         against = f"; {said(found.count, 'row')} in {said(groups, 'group')} answer one question in different ways"
     ok = False if contradicted(known) else True if known.task and len(known.shapes) == 1 else None
-    return ok, f"{task}, {forms} rows{against}"
+    return ok, f"{task}; rows are {forms}{against}"
 
 
 def _data(known: Circumstances) -> tuple[bool | None, str]:
