@@ -24,7 +24,7 @@ from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import Artifact, Evaluation, Gate, Message, RunRecord, TrainResult
+from tunewright.records import TUNED, Artifact, Evaluation, Gate, Message, RunRecord, TrainResult
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, read_lines, write_text
@@ -197,7 +197,7 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
     """Every untuned arm on the suite: what tuning has to beat."""
     begun, run = run is not None, run or begin_run(project)
     with project.tell.stage("baseline") as found:
-        names = [a for a in answering.arm_names(project) if a not in answering.TUNED]
+        names = [a for a in answering.arm_names(project) if a not in TUNED]
         predictions = folding.answers(project, run, names, "baseline")
         evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))

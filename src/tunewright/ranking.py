@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from tunewright import journey
 from tunewright.errors import RecipeError
 from tunewright.joins.advising import plan_of
-from tunewright.joins.answering import TUNED
 from tunewright.joins.stages import stored
 from tunewright.joins.workshop import Project
-from tunewright.records import ArmScore, Record
+from tunewright.records import TUNED, ArmScore, Record
 from tunewright.statistics import adjust, bootstrap, permutation
 
 # An arm that asks no base says nothing about one.

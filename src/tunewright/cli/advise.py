@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tunewright.cli.options import Debug, Input, Json, Output, Sets, belongs
+from tunewright.cli.options import Debug, Held, Input, Json, Output, Sets, belongs
 
 _RECIPE = "tunewright.yaml"
 
@@ -56,7 +56,7 @@ def advise(
     privacy: Annotated[
         str | None, typer.Option("--privacy", help="Where rows may be sent: local, region:eu, any.")
     ] = None,
-    test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, with data files.")] = None,
+    test: Held = None,
     model: Annotated[str | None, typer.Option("--model", help="Base to plan with, with data files.")] = None,
     input: Input = None,
     output: Output = None,

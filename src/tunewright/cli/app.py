@@ -14,7 +14,7 @@ from tunewright.cli.data import data_app
 from tunewright.cli.data_review import review_app as drafts_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
-from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, RunName, Sets, Where, belongs
+from tunewright.cli.options import Debug, Held, Input, Json, Output, ProjectPath, RunName, Sets, Where, belongs
 from tunewright.cli.synthesis import synthesise
 
 app = typer.Typer(
@@ -148,7 +148,7 @@ app.command()(advise)
 @app.command()
 def check(
     path: Annotated[list[Path] | None, typer.Argument(help="Recipe, its folder, or data files.")] = None,
-    test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, with data files.")] = None,
+    test: Held = None,
     requests: Annotated[
         list[Path] | None, typer.Option("--requests", help="Log of what is really asked, to compare with. Repeatable.")
     ] = None,

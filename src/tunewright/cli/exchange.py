@@ -59,9 +59,8 @@ def inspect(
     from tunewright.cli.terminal import Terminal
     from tunewright.evaluate import decide
     from tunewright.exchange import inspect_log
-    from tunewright.joins import answering
     from tunewright.joins.scored import scored_answers
-    from tunewright.records import RunRecord
+    from tunewright.records import TUNED, RunRecord
     from tunewright.store import read_json, write_json
 
     terminal = Terminal(as_json=json)
@@ -78,7 +77,7 @@ def inspect(
             predictions,
             arms[name],
             task=opened.recipe.task or opened.folder.root.name,
-            model=f"tunewright/{record.base}" + ("-tuned" if name in answering.TUNED else ""),
+            model=f"tunewright/{record.base}" + ("-tuned" if name in TUNED else ""),
             run=folder.id,
             created=record.created.replace("Z", "+00:00"),
             versions=record.versions,

@@ -11,6 +11,7 @@ ProjectPath = Annotated[Path, typer.Argument(help="Recipe file, or the folder it
 RunName = Annotated[str | None, typer.Argument(help="Run id or a part of it; the newest by default.")]
 Where = Annotated[Path, typer.Option("--project", help="Folder with the recipe.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: train.rank=8. Repeatable.")]
+Held = Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, with data files.")]
 Input = Annotated[str | None, typer.Option("--input", help="Column with the question.")]
 Output = Annotated[str | None, typer.Option("--output", help="Column with the answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

@@ -47,6 +47,7 @@ def check(project: Any, terminal: Terminal) -> int:
 
 def plan(project: Any, terminal: Terminal) -> int:
     from tunewright import journey
+    from tunewright.text import span
 
     made = journey.make_the_plan(project)
     memory, hours, price, choice = made.memory_gb, made.hours, made.price, made.choice
@@ -57,7 +58,7 @@ def plan(project: Any, terminal: Terminal) -> int:
         "free, estimated."
     )
     terminal.paragraph(
-        f"Training takes about {_time(hours['expected'])} [{_time(hours['low'])}, {_time(hours['high'])}], estimated."
+        f"Training takes about {span(hours['expected'])} [{span(hours['low'])}, {span(hours['high'])}], estimated."
     )
     sums = f"{price['expected']:.2f} {price['currency']} [{price['low']:.2f}, {price['high']:.2f}]"
     cost = f"It costs about {sums}, at" if price["high"] else "Nothing is charged:"
@@ -232,13 +233,6 @@ def _finding(terminal: Terminal, finding: Any) -> None:
     terminal.out.print(Text.assemble("  ", (mark, style), f" {finding.code:<18} {finding.message}"))
     if finding.remedy:
         terminal.say(f"    {'':<18} {finding.remedy}", style="dim")
-
-
-def _time(hours: float) -> str:
-    seconds = hours * 3600
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h"
 
 
 def _short(path: Path) -> str:

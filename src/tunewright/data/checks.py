@@ -9,6 +9,7 @@ import numpy as np
 
 from tunewright.data.table import Table
 from tunewright.records import Finding, Severity
+from tunewright.text import said
 
 EXAMPLES = 20
 FREE_TEXT = 12
@@ -75,11 +76,6 @@ _NOTED: dict[str, tuple[Severity, str, str, str]] = {
         "Facts learnt by tuning are recalled badly: put the source into the prompt (retrieval) and tune the behaviour.",
     ),
 }
-
-
-def said(count: int, one: str, many: str = "") -> str:
-    """`count` with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def snippet(table: Table, i: int) -> dict[str, str]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import AgglomerativeClustering
 
-from tunewright.data.checks import EXAMPLES, said
+from tunewright.data.checks import EXAMPLES
 from tunewright.data.learned import MOST, Embed, drawn, vectors
 from tunewright.data.requests import Requests
 from tunewright.data.table import Table
 from tunewright.records import Finding
+from tunewright.text import said
 
 _BLOCK = 500
 # Numbers differ from one request to the next and say little of what is asked.

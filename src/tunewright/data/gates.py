@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunewright.data.checks import said
 from tunewright.data.permits import bars
 from tunewright.licences import Stated, terms_of
 from tunewright.recipe import GateSpec
 from tunewright.records import Finding, Gate, Ledger
+from tunewright.text import said
 
 _FAULTY = ("bad_row", "role_order", "empty_output", "mixed_format", "tool_call_invalid")
 

@@ -17,12 +17,12 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.checks import EXAMPLES, snippet
 from tunewright.data.near import Near
 from tunewright.data.requests import Requests
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import similar
+from tunewright.text import said, similar
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 MOST = 12_000

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tunewright.data.checks import EXAMPLES, groups_of, said, snippet
+from tunewright.data.checks import EXAMPLES, groups_of, snippet
 from tunewright.data.progress import Progress, silent
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import similar
+from tunewright.text import said, similar
 
 _CHUNK = 20_000
 _SHORT = 60

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tunewright.data.checks import said
 from tunewright.data.table import Table
 from tunewright.licences import Stated, Terms, terms_of
 from tunewright.records import Finding
+from tunewright.text import said
 
 
 def barred_rows(table: Table, use: str) -> np.ndarray:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.checks import EXAMPLES, snippet
 from tunewright.data.table import BANDS, Table
 from tunewright.records import Finding
-from tunewright.text import similar
+from tunewright.text import said, similar
 
 _MANY = 4
 _CHUNK = 20_000

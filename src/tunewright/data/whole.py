@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tunewright.data.checks import EXAMPLES, said, snippet
+from tunewright.data.checks import EXAMPLES, snippet
 from tunewright.data.fluency import Fluency
 from tunewright.data.table import Table
 from tunewright.records import Finding
-from tunewright.text import language, normal
+from tunewright.text import language, normal, said
 
 FEW_ROWS = 100
 FEW_PER_LABEL = 10

@@ -9,10 +9,9 @@ from functools import partial
 
 from tunewright.evaluate.classes import label_scores, macro
 from tunewright.evaluate.suites import NEAR
-from tunewright.records import ArmScore, Comparison, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
+from tunewright.records import TUNED, ArmScore, Comparison, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
 from tunewright.statistics import adjust, bootstrap, cases_needed, detectable, mcnemar, permutation, wilson
 
-TUNED = ("tuned", "tuned_rag")
 ALPHA = 0.05
 CONFIDENCE = 0.95
 # A slice of fewer cases says too little to fail a model by.

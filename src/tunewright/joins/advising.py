@@ -21,7 +21,7 @@ from tunewright.joins.sharing import with_what_dropout_costs
 from tunewright.joins.workshop import Project
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import Advice, Evaluation, Gate
+from tunewright.records import TUNED, Advice, Evaluation, Gate
 
 _SAMPLE = 500
 # Scorers for which a question has one right answer, so that two different ones contradict each other.
@@ -153,7 +153,7 @@ def _circumstances(project: Project) -> Circumstances:
 def _measured(project: Project) -> tuple[str, Evaluation | None, Gate | None]:
     """The newest experiment on this data, base and suite, one that judged a tuned model first; and its hurdle."""
     found = list(hurdles.measured(project))
-    judged = [(run, e) for run, e in found if any(arm.name in hurdles.TUNED for arm in e.arms)]
+    judged = [(run, e) for run, e in found if any(arm.name in TUNED for arm in e.arms)]
     run, evaluation = next(iter([*judged, *found]), (None, None))
     if run is None or evaluation is None:
         return "", None, None

@@ -14,13 +14,12 @@ from tunewright.joins import outside
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder, message_of
 from tunewright.project import RunFolder
-from tunewright.records import Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
+from tunewright.records import TUNED, Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
 from tunewright.store import read_json, write_json
 
 _VALIDATION_CASES = 64
 
 # Arms that ask the tuned model.
-TUNED = ("tuned", "tuned_rag")
 
 Predictions = dict[str, list[Prediction]]
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
-from tunewright.records import ArmScore, Evaluation, Gate, Hurdle
+from tunewright.records import TUNED, ArmScore, Evaluation, Gate, Hurdle
 from tunewright.statistics import detectable
 from tunewright.store import digest, tree_digest
 
-TUNED = ("tuned", "tuned_rag")
 WORDS = {
     "base": "the bare base",
     "prompted": "a prompt",

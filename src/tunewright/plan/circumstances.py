@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunewright.records import ArmScore, Evaluation, Finding, Gate
-
-TUNED = ("tuned", "tuned_rag")
+from tunewright.records import TUNED, ArmScore, Evaluation, Finding, Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +97,3 @@ class Figures:
 def scored(arm: ArmScore) -> str:
     """An arm's score with its interval."""
     return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"
-
-
-def said(count: int, one: str, many: str = "") -> str:
-    """`count` with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def span(hours: float) -> str:
-    """A time in the unit that a person would say it in."""
-    seconds = hours * 3600
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{hours:.1f} h"

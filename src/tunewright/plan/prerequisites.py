@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunewright.plan.circumstances import Circumstances, Figures, said, span
+from tunewright.plan.circumstances import Circumstances, Figures
 from tunewright.records import Prerequisite
+from tunewright.text import said, span
 
 SEVERAL_HUNDRED = 300
 FEW = 100

@@ -6,7 +6,16 @@ a frozen pydantic model. One family of nouns a file; everybody imports them from
 
 from tunewright.records.datasets import DatasetRecord, Ledger, SourceFile
 from tunewright.records.deciding import Advice, Means, Prerequisite, Step
-from tunewright.records.evaluation import ArmScore, Comparison, Evaluation, Hurdle, LabelScore, SliceScore, Verdict
+from tunewright.records.evaluation import (
+    TUNED,
+    ArmScore,
+    Comparison,
+    Evaluation,
+    Hurdle,
+    LabelScore,
+    SliceScore,
+    Verdict,
+)
 from tunewright.records.findings import GATES, Finding, Gate, Severity
 from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Trial, Worth
 from tunewright.records.means import PromptChoice, PromptScore, Recall
@@ -19,6 +28,7 @@ from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robu
 
 __all__ = [
     "GATES",
+    "TUNED",
     "Ability",
     "Advice",
     "ArmScore",

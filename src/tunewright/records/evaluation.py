@@ -8,6 +8,8 @@ from tunewright.records.findings import Gate
 from tunewright.records.record import Record
 
 Decision = Literal["ship", "do_not_ship", "cannot_tell"]
+# The arms that answer with the tuned model; the model by itself first.
+TUNED = ("tuned", "tuned_rag")
 
 
 class ArmScore(Record):

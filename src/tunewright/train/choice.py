@@ -15,7 +15,7 @@ from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train.adapters import trainable
 from tunewright.train.fused import why_not
-from tunewright.train.head import Cut, cut
+from tunewright.train.head import REFUSALS, Cut, cut
 from tunewright.train.settings import Settings
 from tunewright.train.step import DTYPES, Computer, Layout
 
@@ -27,7 +27,6 @@ _CHANCE = 1e-5
 # that keep the scores and logits of every token, could take more memory than any step of the run.
 _TELLING = 512
 _BEYOND_WINDOW = 128
-_REFUSALS = (TunewrightError, RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
             gap = _gap(_outcome(model, computer, probe), want)
             if drops:
                 _trains(model, computer, probe)
-        except _REFUSALS as error:
+        except (TunewrightError, *REFUSALS) as error:
             refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
             continue
         if gap <= _TOLERANCE:

@@ -14,6 +14,8 @@ from peft import PeftModel
 _CHUNK = 256
 # Logits per chunk of a model's own head. About three times as many numbers are alive while a chunk goes back.
 _MOST = 1 << 25
+# What a model raises that is not made as was thought.
+REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
 
 def loss_and_grad(
@@ -120,6 +122,6 @@ def cut(model: Any, ids: tuple[int, ...]) -> Cut | None:
         with torch.no_grad():
             got = found.logits(found.states(input_ids=row)[0])
             want = model(input_ids=row, use_cache=False).logits[0]
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError):
+    except REFUSALS:
         return None
     return found if got.shape == want.shape and torch.allclose(got, want, rtol=1e-5, atol=1e-5) else None
