@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from _accuracy import summary
+
 HERE = Path(__file__).resolve().parent
 RESULTS, KEPT = HERE / "RESULTS.md", HERE / "results"
 
@@ -49,6 +51,8 @@ def keep(document: dict[str, Any]) -> None:
     stamped = [{**r, **here} for r in document["results"]]
     document["results"] = list({_which(r): r for r in [*before, *stamped]}.values())
     document["results"].sort(key=_which)
+    if "summary" in document:
+        document["summary"] = summary(document["results"])
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -65,6 +69,8 @@ def write() -> None:
         parts.append(f"\n## {document['benchmark']}\n\n{words(document['versions'])}.\n\n")
         parts.append("| work | ours | peer | speed | memory | equal | machine, date |\n|---|---|---|---|---|---|---|\n")
         parts += [row(document["benchmark"], r) for r in document["results"]]
+        told = [f"- {name}: {words(of)}\n" for name, of in document.get("summary", {}).items()]
+        parts += ["\n", *told] if told else []
     RESULTS.write_text("".join(parts))
 
 
@@ -74,7 +80,7 @@ def row(benchmark: str, result: dict[str, Any]) -> str:
     same = f"{'yes' if equal.get('ok') else 'no'}{f' ({gap:.1e})' if isinstance(gap, float) else ''}" if equal else ""
     cells = [
         f"`python benchmarks/{benchmark}.py --work {result['work']}`",
-        words(result.get("ours")),
+        words(result.get("ours") or {k: v for k, v in result.items() if k.endswith("_gb")}),
         words(result.get("peer")),
         *(f"{ratio[k]:.2f}×" if isinstance(ratio.get(k), (int, float)) else "" for k in ("speed", "memory")),
         same,
