@@ -43,8 +43,11 @@ _CANDIDATES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def _commonest_linear(model: Any) -> tuple[int, int] | None:
     counts: dict[tuple[int, int], int] = {}
+    # Not the head's: it is asked for a few tokens only, and with many words one product of it takes minutes in a type
+    # that the processor does not have.
+    head = model.get_output_embeddings()
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
+        if isinstance(module, torch.nn.Linear) and module is not head:
             shape = (module.out_features, module.in_features)
             counts[shape] = counts.get(shape, 0) + module.out_features * module.in_features
     return max(counts, key=lambda s: counts[s]) if counts else None
