@@ -69,7 +69,7 @@ def measure(works: Sequence[str], data: Path) -> tuple[list[dict[str, Any]], dic
             (Path(folder) / work).mkdir()
         asked = Path(folder) / "works.json"
         asked.write_text(json.dumps(list(works)))
-        plans = sample(HERE, ["--plan", str(asked), "--data", str(data)], limit=LIMIT * 2)
+        plans = sample(HERE, ["--plan", str(asked), "--data", str(data)], limit=LIMIT * len(works))
         for work in works:
             try:
                 got = sample(HERE, ["--tune", str(Path(folder) / work)], limit=LIMIT)
@@ -136,6 +136,7 @@ def planned(asked: Path, data: Path) -> dict[str, Any]:
     from tunewright.joins.advising import plan_of
 
     conversations: dict[str, Any] = {}
+    precisions: dict[str, Any] = {}
     found = {}
     for work in json.loads(asked.read_text()):
         one, folder = CONFIGURATIONS[work], asked.parent / work
@@ -158,6 +159,10 @@ def planned(asked: Path, data: Path) -> dict[str, Any]:
         }
         (folder / "tunewright.yaml").write_text(json.dumps(recipe))
         project = journey.open_project(folder)
+        # Measured once for all works of a shape: it takes seconds.
+        if one.shape in precisions:
+            project.precision = precisions[one.shape]
+        precisions[one.shape] = project.precision
         made = plan_of(project)
         train, validation = project.rendered("train"), project.rendered("validation")
         prepared = {

@@ -62,7 +62,9 @@ def test_the_plan_weighs_the_bits(folder):
     parts = advising.plan_of(journey.open_project(folder, ["train.dequantise=each_pass"])).memory_gb
     once = advising.plan_of(journey.open_project(folder, ["train.dequantise=once"])).memory_gb
     assert parts["weights"] < 0.4 * whole.memory_gb["weights"]
-    assert 0 < parts["dequantised"] < once["dequantised"] / 5
+    # Read back in every pass, a layer's weights are among its activations.
+    assert "dequantised" not in parts and once["dequantised"] > 3 * parts["weights"] / 4
+    assert parts["total"] < once["total"]
     assert "dequantised" not in whole.memory_gb
     assert [r["option"] for r in whole.rejected] == ["qlora", "full"]
 

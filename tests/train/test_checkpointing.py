@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.train.alive import Alive
 from tests.train.families import model_of, rows
 from tunewright.errors import TrainingError
 from tunewright.train import Settings, fit, fused
 from tunewright.train.adapters import prepare, trainable
+from tunewright.train.alive import Alive
 from tunewright.train.step import Computer
 
 SETTINGS = Settings(rank=4, alpha=8.0, effective_batch_size=4, steps=4, learning_rate=5e-3, checkpoints=1)

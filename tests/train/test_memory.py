@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
 
-from tests.train.alive import Alive
 from tunewright.records import Rendered
 from tunewright.train import Settings
 from tunewright.train.adapters import prepare
+from tunewright.train.alive import Alive
 from tunewright.train.choice import choose
 from tunewright.train.events import peak_gb
 from tunewright.train.memory import _bytes_per_token, first_room

@@ -57,6 +57,10 @@ def plan(project: Any, terminal: Terminal) -> int:
         f"{fits}: about {memory['total']:.2g} GB [{memory['low']:.2g}, {memory['high']:.2g}] of {made.free_gb:.3g} "
         "free, estimated."
     )
+    parts = {k.replace("_", " "): v for k, v in memory.items() if k not in ("total", "low", "high") and v >= 0.005}
+    told = ", ".join(f"{name} {size:.2g}" for name, size in sorted(parts.items(), key=lambda part: -part[1]))
+    counted = "counted on the base's shapes" if made.heaviest else "by a rule of thumb"
+    terminal.paragraph(f"Of it {told}: {counted}.", "dim")
     terminal.paragraph(
         f"Training takes about {span(hours['expected'])} [{span(hours['low'])}, {span(hours['high'])}], estimated."
     )

@@ -16,14 +16,17 @@ import psutil
 import torch
 
 from tunewright.errors import RecipeError
-from tunewright.joins import hurdles, tuned
+from tunewright.joins import hurdles, starting, tuned
 from tunewright.joins.sharing import with_what_dropout_costs
 from tunewright.joins.workshop import Project
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import TUNED, Advice, Evaluation, Gate
+from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered
+from tunewright.train import footprint
 
 _SAMPLE = 500
+# Of the rows that the sample leaves out, the longest decide what memory is needed.
+_LONGEST = 16
 # Scorers for which a question has one right answer, so that two different ones contradict each other.
 _ONE_ANSWER = ("choice", "exact", "normalised", "numeric", "json_fields", "tool_calls", "regex", "sql_rows")
 _NO_ROWS = "rows.jsonl"
@@ -43,6 +46,7 @@ class Decision:
         figures: dict[str, Any] = {
             "fits": None,
             "memory_gb": dict.fromkeys(("total", "low", "high")),
+            "heaviest": None,
             "hours": unknown,
             "price": {**unknown, "currency": None},
             "choice": {},
@@ -106,8 +110,30 @@ def plan_of(project: Project) -> Plan:
         rates=project.precision[1],
     )
     model = tuned.facts(project.base, project.resolved)
-    plan = make_plan(project.resolved, data, model, machine, _circumstances(project))
+    plan = make_plan(project.resolved, data, model, machine, _circumstances(project), _counted(project, sample, rows))
     return with_what_dropout_costs(plan, rows)
+
+
+def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered]) -> Footprint | None:
+    """What training takes of memory, told from the `sample`, rendered as `rows`, and from the longest of all rows.
+
+    None where it is not on a CPU, or the base cannot be run without its numbers.
+    """
+    if project.device != "cpu":
+        return None
+    splits, resolved = project.audit.dataset.splits, project.resolved
+    seen = set(map(id, sample))
+    beside = (example for example in project.train_examples if id(example) not in seen)
+    longest = sorted(beside, key=lambda example: -sum(len(turn.content) for turn in example.messages))[:_LONGEST]
+    return footprint(
+        project.base.model,
+        [*rows, *(project.renderer.render(example, project.recipe.train.max_length) for example in longest)],
+        starting.settings_of(resolved, project.folder.root),
+        total=splits["train"] + splits.get("rehearsal", 0),
+        free=1e9 * _free_gb(project.device),
+        cases=splits["validation"],
+        answer=project.longest_answer,
+    )
 
 
 def _free_gb(device: str) -> float:

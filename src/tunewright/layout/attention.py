@@ -99,7 +99,7 @@ def forest_attention(
     # [1, heads × group, tokens, size] → [heads, tokens, group, size]
     grouped = (query[0] * scale).view(heads, -1, tokens, size).transpose(1, 2).contiguous()
     # Under autocast rotary positions leave queries and keys in float32; the products want one type.
-    with torch.autocast(query.device.type, enabled=False):
+    with torch.autocast(flight.batch.ids.device.type, enabled=False):
         out = _Differentiable.apply(grouped.to(value.dtype), key[0].to(value.dtype), value[0], flight.plans[plan])
     return out.permute(1, 0, 2, 3).reshape(1, tokens, -1, out.shape[-1]), None
 

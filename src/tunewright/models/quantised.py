@@ -69,7 +69,12 @@ def quantise(model: Any) -> Any:
             module.in_features, module.out_features, bias=False, compute_dtype=torch.float32, device="meta"
         )
         weight = bnb.nn.Params4bit(module.weight.detach(), quant_type=FORM["type"], module=layer)
-        layer.weight, layer.bias = weight.to(module.weight.device), module.bias
+        device = module.weight.device
+        # On the meta device bitsandbytes puts it off until there is a weight; and a table that it keeps for all weights
+        # to come would be made there.
+        bnb.functional.name2qmap.setdefault("dynamic", bnb.functional.create_dynamic_map())
+        layer.weight = weight._quantize(device) if device.type == "meta" else weight.to(device)
+        layer.bias = module.bias
         model.set_submodule(name, layer)
     model.is_loaded_in_4bit = True  # PEFT asks for it
     return settled(model)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunewright.plan.advice import advise
 from tunewright.plan.circumstances import Circumstances, Figures
-from tunewright.records import Advice, Record
+from tunewright.records import Advice, Footprint, Record
 
 # A training step reaches this share of the plain matrix-product rate: small models lose more to Python and to
 # attention. The interval below covers what was seen from the 3 M seedling to a 135 M model.
@@ -64,11 +64,16 @@ class Machine:
 
 
 class Plan(Record):
-    """Fits (surely) or not, memory in GB by part, hours, price; what was chosen and what not, and the advice."""
+    """Fits (surely) or not, memory in GB by part, hours, price; what was chosen and what not, and the advice.
+
+    `heaviest` is the moment of training that the memory was counted at (`train.footprint` names them), and null where
+    it could not be counted and is a rule of thumb.
+    """
 
     fits: bool
     free_gb: float
     memory_gb: dict[str, float]
+    heaviest: str | None
     hours: dict[str, float]
     price: dict[str, float | str]
     choice: dict[str, Any]
@@ -79,10 +84,18 @@ class Plan(Record):
 
 
 def make_plan(
-    choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine, known: Circumstances
+    choice: dict[str, Any],
+    data: DataFacts,
+    model: ModelFacts,
+    machine: Machine,
+    known: Circumstances,
+    counted: Footprint | None = None,
 ) -> Plan:
-    """The plan for `choice` (the resolved training settings), with the advice on what else is `known`."""
-    memory = _memory(choice, data, model)
+    """The plan for `choice` (the resolved training settings), with the advice on what else is `known`.
+
+    Memory is what was `counted`, or a rule of thumb where nothing was.
+    """
+    memory = _memory(choice, data, model) if counted is None else _gigabytes(counted)
     hours = _hours(choice, data, model, machine)
     price = _price(hours, known)
     figures = Figures(memory=memory, hours=hours, price=price, free_gb=machine.memory_gb)
@@ -90,6 +103,7 @@ def make_plan(
         fits=figures.fits is True,
         free_gb=round(machine.memory_gb, 3),
         memory_gb=memory,
+        heaviest=None if counted is None else counted.moment,
         hours=hours,
         price=price,
         choice=choice,
@@ -105,6 +119,12 @@ def _price(hours: dict[str, float], known: Circumstances) -> dict[str, float | s
     basis = "no price of an hour is stated (`decide.machine_hour`)" if hour is None else f"{hour:g} an hour"
     sums = {name: round(hours[name] * (hour or 0.0), 6) for name in ("expected", "low", "high")}
     return {**sums, "currency": known.currency, "basis": basis}
+
+
+def _gigabytes(counted: Footprint) -> dict[str, float]:
+    """The parts, their sum and its interval."""
+    every = {**counted.parts, "total": counted.total, "low": counted.low, "high": counted.high}
+    return {name: round(size / 1e9, 4) for name, size in every.items()}
 
 
 def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[str, float]:

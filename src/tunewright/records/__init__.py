@@ -22,7 +22,7 @@ from tunewright.records.means import PromptChoice, PromptScore, Recall
 from tunewright.records.opinions import Calibration, JudgeReport, Preference
 from tunewright.records.record import Record
 from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts
-from tunewright.records.runs import Artifact, Certificate, RunRecord, TrainResult
+from tunewright.records.runs import Artifact, Certificate, Footprint, RunRecord, TrainResult
 from tunewright.records.suites import Case, Prediction, Suite
 from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
 
@@ -42,6 +42,7 @@ __all__ = [
     "Example",
     "Expected",
     "Finding",
+    "Footprint",
     "Forgetting",
     "Gate",
     "Generation",

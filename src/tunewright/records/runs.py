@@ -27,6 +27,24 @@ class RunRecord(Record):
     quantisation: dict[str, Any] | None = None
 
 
+class Footprint(Record):
+    """What a training is expected to take of memory, in bytes by part at the `moment` when it is heaviest.
+
+    What it really takes lies between `low` and `high`. `trained` is how many weights are trained.
+    """
+
+    moment: str
+    parts: dict[str, float]
+    low: float
+    high: float
+    trained: int
+
+    @property
+    def total(self) -> float:
+        """The sum of the parts."""
+        return sum(self.parts.values())
+
+
 class TrainResult(Record):
     """How training ended. Validation figures are None when there was nothing to validate on."""
 

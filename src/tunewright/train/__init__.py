@@ -5,9 +5,10 @@ how fast it is computed.
 """
 
 from tunewright.train.adapters import targets
+from tunewright.train.footprint import footprint
 from tunewright.train.loop import fit
 from tunewright.train.order import learning_rate, total_steps
 from tunewright.train.ranks import Ranks
 from tunewright.train.settings import FitResult, Settings
 
-__all__ = ["FitResult", "Ranks", "Settings", "fit", "learning_rate", "targets", "total_steps"]
+__all__ = ["FitResult", "Ranks", "Settings", "fit", "footprint", "learning_rate", "targets", "total_steps"]

@@ -45,7 +45,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
     that packing, sharing and a sliding window all show. Dropout makes two passes differ, so it is off in the probe;
     with dropout no prefix is shared, since a shared state would be dropped once for all its examples.
     """
-    probe = _probe_examples(model, examples)
+    probe = probe_examples(model, examples)
     model.eval()
     found = cut(model, probe[0].ids)
     _assert_places(model, found, examples)
@@ -54,7 +54,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
     computing = partial(Computer, model, share=share, cut=found)
     # As plain as it can be: the head is cut off only where its logits would be too many.
     needed = found if found is not None and len(probe[-1].ids) > found.most else None
-    want = _outcome(model, Computer(model, "float32", "alone", fused=False, share=False, cut=needed), probe)
+    want = outcome(model, Computer(model, "float32", "alone", fused=False, share=False, cut=needed), probe)
     options: list[tuple[str, Layout, bool]] = [("modules", "forest", False), ("modules", "padded", False)]
     refused = []
     reason = why_not(model)
@@ -66,14 +66,14 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
         name = f"{layout} by {kind}"
         try:
             computer = computing("float32", layout, fused=fused)
-            gap = _gap(_outcome(model, computer, probe), want)
+            gap = _gap(outcome(model, computer, probe), want)
             if drops:
                 _trains(model, computer, probe)
         except (TunewrightError, *REFUSALS) as error:
             refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
             continue
         if gap <= _TOLERANCE:
-            kept = fused and _keeps(model, settings)
+            kept = fused and keeps(model, settings)
             if settings.precision != "float32" or kept:
                 computer = computing(settings.precision, layout, fused=fused, kept=kept)
             return Choice(computer, name, tuple(refused))
@@ -81,7 +81,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
     return Choice(computing(settings.precision, "alone", fused=False), "one example at a time", tuple(refused))
 
 
-def _keeps(model: Any, settings: Settings) -> bool:
+def keeps(model: Any, settings: Settings) -> bool:
     """Whether weights that are held in 4 bits are read back once for the whole run, rather than in every pass."""
     if settings.dequantise == "auto":
         return quantised.fits_beside(model, DTYPES[settings.precision])
@@ -121,7 +121,8 @@ def _text_config(model: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def _probe_examples(model: Any, examples: Sequence[Rendered]) -> list[Rendered]:
+def probe_examples(model: Any, examples: Sequence[Rendered]) -> list[Rendered]:
+    """The shortest of `examples`, the end of the longest, and that end with another last token."""
     by_length = sorted((e for e in examples if e.supervised), key=lambda example: len(example.ids))
     shortest, longest = (_ending(example, _telling_length(model)) for example in (by_length[0], by_length[-1]))
     # Any other token will do; the one before it in the same example is surely in the vocabulary.
@@ -170,7 +171,7 @@ def _assert_places(model: Any, found: Cut | None, examples: Sequence[Rendered]) 
         ) from error
 
 
-def _outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tuple[float, list[torch.Tensor]]:
+def outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tuple[float, list[torch.Tensor]]:
     """The loss and, per trained tensor, its gradient; the parameters' own gradients are left empty."""
     batches, trained = computer.lay_out(examples, 1_000_000), trainable(model).values()
     try:

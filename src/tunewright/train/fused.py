@@ -337,7 +337,7 @@ def why_not(model: Any) -> str | None:
         return "the MLP has biases, or is cut for several devices"
     if getattr(config, "attention_dropout", 0.0) > 0:
         return "attention drops scores"
-    if next(model.parameters()).device.type != "cpu":
+    if next(model.parameters()).device.type not in ("cpu", "meta"):
         return "it is written for a CPU"
     adapted = [m for m in causal.modules() if hasattr(m, "lora_A")]
     inside = {id(m) for layer in causal.model.layers for m in layer.modules()}

@@ -33,6 +33,11 @@ def first_room(model: Any, settings: Settings, longest: int, neighbours: int = 1
     device = next(model.parameters()).device
     cuda = device.type == "cuda"
     free = torch.cuda.mem_get_info(device)[0] if cuda else psutil.virtual_memory().available / neighbours
+    return room(model, settings, longest, free)
+
+
+def room(model: Any, settings: Settings, longest: int, free: float) -> Room:
+    """The room that `free` bytes give to `model`, adapted or not yet."""
     whole, layerwise = _bytes_per_token(model)
     wanted = settings.activation_checkpointing
     recompute = longest * whole > free / 3 if wanted == "auto" else wanted

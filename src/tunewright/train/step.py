@@ -168,7 +168,7 @@ class Computer:
 
     def _by_modules(self, batch: Batch, over: float, backward: bool) -> float:
         """The loss of a micro-batch over `over`, by the model's own modules; with `backward` its gradients too."""
-        casting = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        casting = torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         given, where, labels, weights = _asked(batch)
         if self.cut is not None:
             with casting:
@@ -207,8 +207,8 @@ def _checkpoint_modules(model: Any) -> None:
 
 
 def place(batch: Batch, device: torch.device) -> Batch:
-    """`batch` with its tensors on `device`."""
-    if device.type == "cpu":
+    """`batch` with its tensors on `device`; where nothing is computed (meta), they stay, for they say what is asked."""
+    if device.type in ("cpu", "meta"):
         return batch
     moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
     return replace(batch, **moved)

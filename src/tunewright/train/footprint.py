@@ -1,0 +1,266 @@
+"""What a run will hold in memory, counted beforehand by running its heaviest moments on shapes alone (`alive`).
+
+- `step`: a micro-batch's activations, with gradients and the optimiser's state;
+- `answers`: a checkpoint answers validation cases, from copies of the weights of its own.
+
+Beside either lies what the trials before the first step (`choice`) took and the allocator keeps: other threads compute
+the steps, and each thread has memory of its own. The code that trains is what runs here, so the tensors of trials and
+steps are exact for the rows that are known. Layers are alike, so two and three of them are run, and the rest is counted
+on in a straight line. Answers are a formula. What libraries hold beside tensors, and how far off all this is, comes
+from `benchmarks/memory.py`. Nothing of it has been measured on a GPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from tunewright.models import quantised
+from tunewright.records import Footprint, Rendered
+from tunewright.train.adapters import prepare, trainable
+from tunewright.train.alive import Alive
+from tunewright.train.choice import keeps, outcome, probe_examples
+from tunewright.train.fused import why_not
+from tunewright.train.head import REFUSALS, Cut
+from tunewright.train.memory import Room, room
+from tunewright.train.order import step_examples, total_steps
+from tunewright.train.settings import Settings
+from tunewright.train.step import Batch, Computer
+
+# What libraries loaded on the way, threads and kernels hold, in bytes.
+RUNTIME = 95e6
+# A run really takes between these shares of what is counted.
+LOW, HIGH = 0.8, 1.3
+# A token of a row as Python holds it, its id and its weight, in bytes.
+_TOKEN = 48
+# Steps looked at for the heaviest.
+_LOOKED = 400
+# A row so long takes twice the activations a token that a short one does: what it looks back at is kept too.
+_LONG = 2_048
+# What an engine answers at once; and what it holds is so many times its copies of the weights and what it keeps.
+_CASES, _TOKENS = 64, 16_384
+_ENGINE = 1.4
+# So few layers are run where all are alike; a run of more goes on in a straight line.
+_FEW = (2, 3)
+
+# What is counted, in bytes by name; all of it grows with the layers in a straight line.
+_Counted = dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is counted: the rows of the heaviest step, of the one that may be heavier still, and how they are computed.
+
+    `probe` are the rows of the trials; with `kept`, weights in 4 bits are read back once for all.
+    """
+
+    config: Any
+    settings: Settings
+    room: Room
+    kept: bool
+    probe: Sequence[Rendered]
+    steps: Sequence[Sequence[Rendered]]
+
+
+def footprint(
+    model: Any,
+    rows: Sequence[Rendered],
+    settings: Settings,
+    *,
+    total: int,
+    free: float,
+    cases: int = 0,
+    answer: int = 0,
+) -> Footprint | None:
+    """What `fit` will take of memory to tune the base `model`, which is only looked at; None where it cannot be told.
+
+    `rows` train: all `total` of them, or a sample. `free` bytes of memory are free for it. Checkpoints answer `cases`
+    validation cases with up to `answer` tokens each.
+    """
+    try:
+        counted = _counted(model, _asked(model, rows, settings, total, free))
+    except REFUSALS:  # a family that computes by the numbers in its tensors, or nothing to learn from in any row
+        return None
+    return _told(counted, model, rows, settings, total, cases, answer)
+
+
+def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int, free: float) -> _Asked:
+    longest = sorted(rows, key=lambda row: -len(row.ids))
+    steps = [_heaviest(rows, settings, total)]
+    if len(rows) < total:  # those of which nothing is known may be as long as the longest, and meet
+        steps.append(longest[: settings.effective_batch_size])
+    left = max(free - quantised.bytes_of(model), 0.0)
+    return _Asked(
+        config=model.config,
+        settings=settings,
+        room=room(model, settings, len(longest[0].ids), left),
+        kept=bool(quantised.layers(model)) and keeps(model, settings),
+        probe=probe_examples(model, rows),
+        steps=steps,
+    )
+
+
+def _told(
+    counted: _Counted, model: Any, rows: Sequence[Rendered], settings: Settings, total: int, cases: int, answer: int
+) -> Footprint:
+    """The parts at the heaviest moment, and the interval."""
+    mean = sum(len(row.ids) for row in rows) / len(rows)
+    common = {
+        "weights": counted["weights"],
+        "rows": _TOKEN * mean * total,
+        "runtime": RUNTIME,
+        "trial": counted["trial"],
+    }
+    trained = counted["trained"]
+    always = {
+        "dequantised" if settings.method == "qlora" else "laid_out": counted["laid_out"],
+        "optimizer": 8.0 * trained,
+    }
+    gradients = 4.0 * trained * counted["streams"]
+    step, worst = (
+        always | {"gradients": gradients, "activations": max(_peak(counted, which) - 4.0 * trained, 0.0)}
+        for which in ("step", "worst")
+    )
+    moments = {"step": step}
+    if cases:
+        moments["answers"] = always | {"answers": _answers(model, rows, cases, answer)}
+    heaviest = max(moments, key=lambda name: _sum(moments[name]))
+    parts = common | {name: size for name, size in moments[heaviest].items() if size}
+    most = max(_sum(parts), _sum(common) + _sum(worst))
+    return Footprint(moment=heaviest, parts=parts, low=LOW * _sum(parts), high=HIGH * most, trained=round(trained))
+
+
+def _sum(parts: dict[str, float]) -> float:
+    return sum(parts.values())
+
+
+def _peak(counted: _Counted, which: str) -> float:
+    """The forward pass and the backward pass have their peaks at ends of their own, so each is counted on by itself."""
+    return max(counted[f"{which} forward"], counted[f"{which} backward"])
+
+
+def _counted(model: Any, asked: _Asked) -> _Counted:
+    """All that is counted of the whole model, by a few of its layers where they are alike."""
+    number = asked.config.get_text_config().num_hidden_layers
+    wanted = asked.settings.target_modules
+    chosen_by_place = any("." in name for name in ((wanted,) if isinstance(wanted, str) else wanted))
+    if number > max(_FEW) and not chosen_by_place and _alike(model, number):
+        few, more = (_counted_of(_twin(asked, layers), asked) for layers in _FEW)
+        return {name: few[name] + (number - _FEW[0]) * (more[name] - few[name]) for name in few}
+    return _counted_of(_twin(asked, number), asked)
+
+
+def _alike(model: Any, number: int) -> bool:
+    """Whether the layers of `model` have the same weights as each other and attend in the same way."""
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    stacks = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == number]
+    made = {tuple((name, p.shape, p.dtype) for name, p in layer.named_parameters()) for s in stacks for layer in s}
+    return len(stacks) == 1 and len(made) == 1 and len(set(kinds)) <= 1
+
+
+def _twin(asked: _Asked, layers: int) -> Any:
+    """The model as training will prepare it, with so many layers, on the meta device: shapes, not a byte of weights."""
+    config = copy.deepcopy(asked.config)
+    text = config.get_text_config()
+    if layers != text.num_hidden_layers:
+        text.num_hidden_layers = layers
+        if getattr(text, "layer_types", None):
+            text.layer_types = text.layer_types[:layers]
+    with torch.device("meta"):
+        bare = AutoModelForCausalLM.from_config(config, dtype=torch.float32).requires_grad_(False)
+    if asked.settings.method == "qlora":
+        quantised.quantise(bare)
+    with torch.device("meta"):
+        return prepare(bare, asked.settings.model_copy(update={"init_from": None})).train()
+
+
+def _counted_of(twin: Any, asked: _Asked) -> _Counted:
+    """What a run on `twin` holds."""
+    found: _Counted = {
+        "weights": float(quantised.bytes_of(twin)),
+        "trained": float(sum(p.numel() for p in trainable(twin).values())),
+    }
+    with Alive() as alive:
+        computer = _begun(twin, asked)
+        found["laid_out"], found["trial"] = float(alive.now), float(alive.peak)
+        computer.recompute(asked.room.recompute and computer.can_recompute)
+        peaks = [_step(alive, computer, asked, rows) for rows in asked.steps]
+    for which, (forward, backward) in (("step", peaks[0]), ("worst", peaks[-1])):
+        found |= {f"{which} forward": forward, f"{which} backward": backward}
+    # Two threads that compute at once have gradients of their own (`streams`); here, one computes in their place.
+    separable = computer.decoder is not None and (asked.kept or not computer.packed)
+    found["streams"] = 2.0 if separable and computer.streams.possible else 1.0
+    return found
+
+
+def _begun(twin: Any, asked: _Asked) -> Computer:
+    """What a run computes with, after the trials that choose it."""
+    settings, fused = asked.settings, why_not(twin) is None
+    known = fused or getattr(twin, "_supports_attention_backend", False)
+    layout: Any = "forest" if known else "padded"
+    share = settings.share and not settings.dropout
+    computing = partial(Computer, twin, share=share, cut=Cut(twin))
+    longest = asked.probe[1:2]
+    alone = outcome(twin, Computer(twin, "float32", "alone", fused=False, share=False), longest)
+    first = computing("float32", layout, fused=fused)
+    beside = None if fused else outcome(twin, first, longest)  # the fused one holds less than the plain one did
+    del alone, beside
+    if settings.precision == "float32" and not asked.kept:
+        return first
+    del first
+    gc.collect()  # parts of it point at each other
+    return computing(settings.precision, layout, fused=fused, kept=asked.kept)
+
+
+def _heaviest(rows: Sequence[Rendered], settings: Settings, total: int) -> list[Rendered]:
+    """The step that is the heaviest, as far as `rows` tell."""
+    number = min(_LOOKED, total_steps(total, settings))
+    drawn = [[rows[i] for i in step_examples(step, len(rows), settings)] for step in range(number)]
+    return max(drawn, key=lambda step: sum(len(row.ids) * (1 + len(row.ids) / _LONG) for row in step))
+
+
+def _step(alive: Alive, computer: Computer, asked: _Asked, rows: Sequence[Rendered]) -> tuple[float, float]:
+    """Bytes of gradients and activations at the peaks of the forward and of the backward pass of a step on `rows`."""
+    settings = asked.settings
+    size = len(rows) if settings.micro_batch_size == "auto" else settings.micro_batch_size
+    batches: list[Batch] = []
+    for first in range(0, len(rows), size):
+        batches += computer.lay_out(rows[first : first + size], asked.room.tokens)
+    parameters = list(trainable(computer.model).values())
+    before = alive.now
+    if len(batches) > 1:  # those of earlier micro-batches
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+    alive.forget()
+    largest = max(batches, key=lambda batch: (batch.tokens, batch.weight))
+    computer.accumulate([largest], largest.weight or 1.0)
+    for parameter in parameters:
+        parameter.grad = None
+    return float(alive.forward - before), float(alive.peak - before)
+
+
+def _answers(model: Any, rows: Sequence[Rendered], cases: int, answer: int) -> float:
+    """An engine's copies of the weights, its keys and values, and what passes through it."""
+    config, head = model.config.get_text_config(), model.get_output_embeddings()
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+    copies = sum(m.in_features * m.out_features for m in [*linear, head])
+    heads = int(config.num_attention_heads)
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    keys = width * (getattr(config, "num_key_value_heads", None) or heads)
+    mean = sum(row.prompt_length for row in rows) / len(rows)
+    at_once = min(cases, _CASES)
+    tokens = min(at_once * mean, _TOKENS)
+    kept = 2 * keys * config.num_hidden_layers * (tokens + at_once * answer)
+    # Weights are laid out a second time, from a copy that adapters are merged into.
+    return (
+        _ENGINE
+        * 4.0
+        * float(2 * copies + kept + tokens * (4 * config.hidden_size + 2 * keys) + at_once * config.vocab_size)
+    )
