@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.layout import MicroBatch, allowed, halves, pack
+from tunewright.layout import MicroBatch, allowed, bunches, halves, pack
 from tunewright.layout.halves import _half
 from tunewright.records import Rendered
 
@@ -68,6 +68,26 @@ def test_both_have_all_trees_between_them(prefixes: int, rows: int) -> None:
             at += size
         assert at == part.tokens
         assert int(mask.sum()) == sum(int(depth) + 1 for depth in part.positions)
+
+
+@pytest.mark.parametrize("tokens", [1, 60, 150, 10_000])
+def test_bunches_have_all_trees_between_them(tokens: int) -> None:
+    batch = _batch(3, 4)
+    found = bunches(batch, tokens)
+    assert (len(found) == 1) == (tokens == 10_000)
+    assert tuple(tree for bunch in found for tree in bunch.trees) == batch.trees
+    assert torch.equal(torch.cat([bunch.ids for bunch in found]), batch.ids)
+    assert sorted(target for bunch in found for target in _targets(bunch)) == _targets(batch)
+    longest = max(s.end - s.start for s in batch.segments if s.parent < 0)
+    assert max(bunch.tokens for bunch in found) <= tokens * 1.5 + longest
+
+
+def test_a_bunch_of_which_nothing_is_learnt_is_left_out() -> None:
+    silent = [Rendered((7, *range(10, 50)), (0.0,) * 41, 41), Rendered((8, *range(10, 50)), (0.0,) * 41, 41)]
+    (batch,) = pack([*silent, _row([1, *range(60, 90)], 3), _row([9, *range(60, 90)], 3)], budget=1_000, share=True)
+    found = bunches(batch, 40)
+    assert sum(bunch.examples for bunch in found) < 4
+    assert sorted(target for bunch in found for target in _targets(bunch)) == _targets(batch)
 
 
 def _find(batch: MicroBatch, ids: torch.Tensor) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
@@ -18,7 +20,7 @@ from tunewright.train.adapters import prepare
 from tunewright.train.alive import Alive
 from tunewright.train.choice import choose
 from tunewright.train.events import peak_gb
-from tunewright.train.memory import _bytes_per_token, first_room
+from tunewright.train.memory import _bytes_per_token, first_room, give_back
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 512,
@@ -55,6 +57,7 @@ def test_a_micro_batch_takes_what_is_its_own_and_little_less(
 ) -> None:
     """A third of the free memory, whatever the rank: adapters' layers are no layers of the model's width."""
     monkeypatch.setattr("tunewright.train.memory.psutil.virtual_memory", lambda: type("Free", (), {"available": FREE}))
+    monkeypatch.setattr("tunewright.train.streams.AT_ONCE", 100_000)  # else bunch after bunch, which takes less
     torch.manual_seed(0)
     settings = Settings(rank=rank, alpha=16.0, effective_batch_size=8, steps=1, checkpoints=1)
     model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
@@ -74,6 +77,17 @@ def test_layers_of_gpt2_are_counted_like_linear_ones() -> None:
     model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
     widths = (32 + 96) + (32 + 32) + (32 + 128) + (128 + 32)
     assert _bytes_per_token(model)[0] == 2 * 4 * 2 * widths
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do not keep what is freed")
+def test_what_was_freed_is_given_back() -> None:
+    held = [torch.ones(20_000) for _ in range(5_000)]  # 0.4 GB in pieces that are too small to be given back at once
+    last = torch.ones(20_000)  # lies behind them all
+    held.clear()
+    before = psutil.Process().memory_info().rss
+    give_back()
+    assert psutil.Process().memory_info().rss < before - 300e6
+    assert len(last)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a record of each process")

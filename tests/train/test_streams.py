@@ -59,11 +59,15 @@ def _computed(computer: Computer, examples: list[Rendered], budget: int = 10_000
 def _manner(computer: Computer, examples: list[Rendered]) -> str:
     """How one micro-batch of the examples is computed."""
     (batch,) = computer.lay_out(examples, 10_000)
-    parts = computer._parts(batch)  # type: ignore[arg-type]
-    assert sum(part.tokens for part in parts) == batch.tokens
-    if len(parts) == 1:
+    jobs = computer._streams(batch)  # type: ignore[arg-type]
+    assert sum(part.tokens for parts in jobs for part in parts) == batch.tokens
+    if len(jobs) == 1:
         return "whole"
-    return "apart" if parts[0].side is None else "cut"
+    return "apart" if jobs[0][0].side is None else "cut"
+
+
+def _cut(batch: Any, row: int) -> list[list[streams.Part]]:
+    return [[part] for part in streams.Part.cut(batch, row)]
 
 
 def _taken(model: Any) -> dict[str, torch.Tensor]:
@@ -99,9 +103,7 @@ def test_wherever_the_rows_are_cut(row: int, monkeypatch: pytest.MonkeyPatch) ->
     gradients(computer.model, examples)
     want = _taken(computer.model)
     for at in (row, -row):
-        monkeypatch.setattr(
-            computer, "_parts", lambda batch, at=at: streams.Part.cut(batch, at if at > 0 else batch.tokens + at)
-        )
+        monkeypatch.setattr(computer, "_streams", lambda batch, at=at: _cut(batch, at if at > 0 else batch.tokens + at))
         _computed(computer, examples)
         got = _taken(computer.model)
         for name, grad in want.items():
@@ -128,6 +130,27 @@ def test_validation_too(kind: str) -> None:
     assert not _taken(computer.model)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bunch_after_bunch(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same loss and gradients, and of the activations only a bunch's at a time."""
+    computer, examples = _computer(), _examples("trees")
+    torch.set_num_threads(threads)
+    (batch,) = computer.lay_out(examples, 10_000)
+
+    def bunches() -> list[int]:
+        return [len(parts) for parts in computer._streams(batch)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(streams, "AT_ONCE", 10_000)
+    assert bunches() == [1] * threads
+    loss, want = _computed(computer, examples), _taken(computer.model)
+    monkeypatch.setattr(streams, "AT_ONCE", 40)
+    assert min(bunches()) >= 3
+    assert _computed(computer, examples) == pytest.approx(loss, rel=1e-6)
+    got = _taken(computer.model)
+    for name, grad in want.items():
+        assert float((got[name] - grad).norm()) <= 1e-5 * float(grad.norm()), name
+
+
 def test_a_small_batch_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "LEAST", 100_000)
     assert _manner(_computer(), _examples("trees")) == "whole"
@@ -145,7 +168,7 @@ def test_each_stream_has_half_of_the_threads_and_the_caller_keeps_its_own() -> N
     for threads in (2, 4, 2):
         torch.set_num_threads(threads)
         for _ in range(2):
-            assert both.both(lambda part, grads: torch.get_num_threads(), _jobs()) == [threads // 2] * 2
+            assert both.both(lambda parts, grads: torch.get_num_threads(), _jobs()) == [threads // 2] * 2
             assert torch.get_num_threads() == threads
         began: list[int] = []
         other = threading.Thread(target=lambda began=began: began.append(_after_a_product()))
@@ -155,9 +178,9 @@ def test_each_stream_has_half_of_the_threads_and_the_caller_keeps_its_own() -> N
     both.close()
 
 
-def _jobs() -> list[tuple[streams.Part, None]]:
+def _jobs() -> list[tuple[list[streams.Part], None]]:
     (batch,) = _computer().lay_out(_examples("tree"), 10_000)
-    return [(part, None) for part in streams.Part.cut(batch, 9)]  # type: ignore[arg-type]
+    return [(parts, None) for parts in _cut(batch, 9)]
 
 
 def _after_a_product() -> int:
@@ -202,7 +225,8 @@ def test_a_stop_in_the_midst_is_told_when_both_have_ended() -> None:
     """Ctrl-C reaches the thread that waits; the two that compute are not left behind with the weights."""
     ended: list[int] = []
 
-    def compute(part: streams.Part, _: None) -> float:
+    def compute(parts: list[streams.Part], _: None) -> float:
+        (part,) = parts
         if part.first == 0:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(0.3)
@@ -217,7 +241,7 @@ def test_a_stop_in_the_midst_is_told_when_both_have_ended() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert sorted(ended) == [0, 9]
-    assert both.both(lambda part, _: float(part.first), _jobs()) == [0.0, 9.0]
+    assert both.both(lambda parts, _: float(parts[0].first), _jobs()) == [0.0, 9.0]
     both.close()
 
 
@@ -233,7 +257,7 @@ def test_where_no_second_thread_can_begin_the_first_does_not_wait_for_ever(monke
     jobs = _jobs()
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(RuntimeError, match="new thread"):
-        streams.Streams().both(lambda part, _: 0.0, jobs)
+        streams.Streams().both(lambda parts, _: 0.0, jobs)
     begun[0].join(timeout=20)
     assert not begun[0].is_alive()
     assert torch.get_num_threads() == 2
@@ -249,7 +273,7 @@ def test_odd_batches_cut_anywhere(kind: str, row: int, monkeypatch: pytest.Monke
     at = row % (batch.tokens + 1)
     gradients(computer.model, examples)
     want = _taken(computer.model)
-    monkeypatch.setattr(computer, "_parts", lambda batch: streams.Part.cut(batch, at))
+    monkeypatch.setattr(computer, "_streams", lambda batch: _cut(batch, at))
     _computed(computer, examples)
     got = _taken(computer.model)
     for name, grad in want.items():

@@ -1,4 +1,8 @@
-"""A micro-batch cut along its trees into two of like work, for two threads that need not wait for each other."""
+"""A micro-batch cut along its trees into smaller ones, so that each tree is still computed in one piece.
+
+In two of like work, for two threads that need not wait for each other; and in bunches that are computed one after the
+other, so that only one of them has its activations in memory.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +25,31 @@ def halves(batch: MicroBatch, work: np.ndarray) -> tuple[MicroBatch, MicroBatch]
     None where one would have much more of it, or nothing to predict. Rows that share a prefix are one tree and stay
     together, so nothing is computed twice.
     """
-    starts = np.array([segment.start for segment in batch.segments if segment.parent < 0])
-    owners = np.searchsorted(starts, batch.states.numpy(), side="right") - 1
+    starts, lengths, owners = _trees(batch)
     trees = np.rint(np.add.reduceat(work, starts)).astype(int)
     first = np.zeros(len(trees), dtype=bool)
     first[_half(trees.tolist())] = True
     even = max(trees[first].sum(), trees[~first].sum()) <= _HEAVIEST * trees.sum()
     if not (even and first[owners].any() and not first[owners].all()):
         return None
-    lengths = np.diff(np.append(starts, batch.tokens))
     return _of_trees(batch, lengths, owners, first), _of_trees(batch, lengths, owners, ~first)
+
+
+def bunches(batch: MicroBatch, tokens: int) -> list[MicroBatch]:
+    """The trees of `batch` in micro-batches of about `tokens` each, of more where a tree has more."""
+    _, lengths, owners = _trees(batch)
+    count = max(1, round(batch.tokens / tokens))
+    # Each tree goes where its middle lies. What predicts nothing is not computed.
+    places = ((np.cumsum(lengths) - lengths / 2) * count / batch.tokens).astype(int)
+    needed = np.unique(places[owners])
+    return [batch] if count == 1 else [_of_trees(batch, lengths, owners, places == each) for each in needed]
+
+
+def _trees(batch: MicroBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each tree's first row and number of tokens, and each target's tree."""
+    starts = np.array([segment.start for segment in batch.segments if segment.parent < 0])
+    owners = np.searchsorted(starts, batch.states.numpy(), side="right") - 1
+    return starts, np.diff(np.append(starts, batch.tokens)), owners
 
 
 def _half(numbers: Sequence[int]) -> list[int]:

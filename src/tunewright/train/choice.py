@@ -16,6 +16,7 @@ from tunewright.records import Rendered
 from tunewright.train.adapters import trainable
 from tunewright.train.fused import why_not
 from tunewright.train.head import REFUSALS, Cut, cut
+from tunewright.train.memory import give_back
 from tunewright.train.settings import Settings
 from tunewright.train.step import DTYPES, Computer, Layout
 
@@ -181,6 +182,7 @@ def outcome(model: Any, computer: Computer, examples: Sequence[Rendered]) -> tup
         # What came to its end half-way has left some too, which the next one would add to.
         for parameter in trained:
             parameter.grad = None
+        give_back()
 
 
 def _gap(got: tuple[float, list[torch.Tensor]], want: tuple[float, list[torch.Tensor]]) -> float:

@@ -1,7 +1,9 @@
-"""How many tokens one forward pass may hold, and what running out of memory looks like."""
+"""How many tokens one forward pass may hold, giving memory back, and what running out of it looks like."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +65,15 @@ def _bytes_per_token(model: Any) -> tuple[float, float]:
     layers = config.num_hidden_layers
     width = max(width, layers * config.hidden_size)  # where layers are of a kind of their own, at least their inputs
     return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system, where the C library keeps it (glibc).
+
+    It keeps it for later, but apart for each thread, and later tensors seldom fit into the holes.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from tunewright.errors import TrainingError
-from tunewright.layout import MicroBatch, PaddedBatch, computing, halves, pack, pad
+from tunewright.layout import MicroBatch, PaddedBatch, bunches, computing, halves, pack, pad
 from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import streams
@@ -138,27 +138,32 @@ class Computer:
         With `backward` its gradients are added to the parameters, always in the same order.
         """
         assert self.decoder is not None
-        jobs = [(part, Gradients() if backward else None) for part in self._parts(batch)]
-        compute = partial(self.decoder.loss, over)
+        jobs = [(parts, Gradients() if backward else None) for parts in self._streams(batch)]
+        compute = partial(self._in_turn, over)
         losses = self.streams.both(compute, jobs) if len(jobs) == 2 else [compute(*jobs[0])]
         for _, grads in jobs:
             if grads is not None:
                 grads.hand_over()
         return sum(losses)
 
-    def _parts(self, batch: MicroBatch) -> tuple[Part, ...]:
-        """What of a micro-batch is computed at once: two halves with trees of their own, else its rows cut in two.
+    def _in_turn(self, over: float, parts: list[Part], grads: Gradients | None) -> float:
+        assert self.decoder is not None
+        return sum((self.decoder.loss(over, part, grads) for part in parts), 0.0)
 
-        All of it where it is small, or where two threads would be in each other's way.
+    def _streams(self, batch: MicroBatch) -> list[list[Part]]:
+        """What each stream computes in turn: of two halves with trees of their own bunch after bunch, else one of two
+        parts that its rows are cut into.
+
+        One stream computes all of it where it is small, or where two threads would be in each other's way.
         """
         assert self.decoder is not None
-        if batch.tokens < streams.LEAST or not (self.decoder.separable and self.streams.possible):
-            return (Part.whole(batch),)
+        if batch.tokens < streams.LEAST or not self.decoder.separable:
+            return [[Part.whole(batch)]]
         work = self.decoder.work(batch)
-        apart = halves(batch, work)
+        apart = halves(batch, work) if self.streams.possible else (batch,)
         if apart:
-            return tuple(map(Part.whole, apart))
-        return Part.cut(batch, int(np.searchsorted(np.cumsum(work), work.sum() / 2)))
+            return [[Part.whole(each) for each in bunches(half, streams.AT_ONCE)] for half in apart]
+        return [[part] for part in Part.cut(batch, int(np.searchsorted(np.cumsum(work), work.sum() / 2)))]
 
     @contextlib.contextmanager
     def _attending(self, batch: Batch) -> Iterator[None]:

@@ -22,6 +22,8 @@ from tunewright.layout import MicroBatch
 
 # Micro-batches of fewer tokens are computed whole: the calls of their parts would be too short.
 LEAST = 256
+# So many tokens a stream computes at once where trees allow it: products are at full rate with them.
+AT_ONCE = 320
 
 
 class Side:
@@ -107,7 +109,7 @@ class Streams:
         """Whether torch's threads can be halved."""
         return bool(torch.get_num_threads() % 2 == 0)
 
-    def both(self, compute: Callable[[Part, Any], float], jobs: list[tuple[Part, Any]]) -> list[float]:
+    def both(self, compute: Callable[[list[Part], Any], float], jobs: list[tuple[list[Part], Any]]) -> list[float]:
         """What `compute` gives for both `jobs`, run at once. An error in one is raised when both have ended."""
         threads = torch.get_num_threads()
         if self.pool is None or self.threads != threads:
@@ -162,10 +164,11 @@ def _begin(threads: int, met: threading.Barrier) -> None:
         met.wait()
 
 
-def _computed(compute: Callable[[Part, Any], float], part: Part, grads: Any) -> float:
+def _computed(compute: Callable[[list[Part], Any], float], parts: list[Part], grads: Any) -> float:
     try:
-        return compute(part, grads)
+        return compute(parts, grads)
     except BaseException:
-        if part.side is not None:
-            part.side.barrier.abort()
+        for part in parts:
+            if part.side is not None:
+                part.side.barrier.abort()
         raise
