@@ -5,9 +5,9 @@
 For each configuration a project is made – a random model with the seedling's tokenizer, real rows – and its plan asked.
 Then, in a process of its own, the base is loaded and tuned by the loop of the product for two steps; where it has
 validation rows, a checkpoint answers them at the end. `measured_gb` is the peak resident memory of that process minus
-its resident memory after imports; `peaks` say when it was reached. Results whose `fitted` is false had no part in
-choosing the numbers that the plan's memory is made with: their errors are the ones to go by. `missing` says which works
-have no result, and why; works on the sample project's tickets need no data.
+its resident memory after imports; `peaks` say when it was reached. What the plan's memory is made with
+(`train/footprint.py`) was fitted to the results whose `fitted` is true: the errors of the others are the ones to go by.
+`missing` says which works have no result, and why; works on the sample project's tickets need no data.
 """
 
 from __future__ import annotations
