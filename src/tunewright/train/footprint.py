@@ -1,10 +1,10 @@
 """What a run will hold in memory, counted beforehand by running its heaviest moments on shapes alone (`alive`).
 
-- `step`: a micro-batch's activations, with gradients and the optimiser's state;
+- `trial`: before the first step, the fast computation of a few examples beside the plain one (`choice`);
+- `step`: what is computed at once of a micro-batch, with gradients and the optimiser's state;
 - `answers`: a checkpoint answers validation cases, from copies of the weights of its own.
 
-Beside either lies what the trials before the first step (`choice`) took and the allocator keeps: other threads compute
-the steps, and each thread has memory of its own. The code that trains is what runs here, so the tensors of trials and
+The code that trains is what runs here, so the tensors of trials and
 steps are exact for the rows that are known. Layers are alike, so two and three of them are run, and the rest is counted
 on in a straight line. Answers are a formula. What libraries hold beside tensors, and how far off all this is, comes
 from `benchmarks/memory.py`. Nothing of it has been measured on a GPU.
@@ -22,8 +22,10 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from tunewright.layout import MicroBatch, bunches, halves
 from tunewright.models import quantised
 from tunewright.records import Footprint, Rendered
+from tunewright.train import streams
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.alive import Alive
 from tunewright.train.choice import keeps, outcome, probe_examples
@@ -37,7 +39,7 @@ from tunewright.train.step import Batch, Computer
 # What libraries loaded on the way, threads and kernels hold, in bytes.
 RUNTIME = 95e6
 # A run really takes between these shares of what is counted.
-LOW, HIGH = 0.8, 1.3
+LOW, HIGH = 0.8, 1.4
 # A token of a row as Python holds it, its id and its weight, in bytes.
 _TOKEN = 48
 # Steps looked at for the heaviest.
@@ -116,7 +118,6 @@ def _told(
         "weights": counted["weights"],
         "rows": _TOKEN * mean * total,
         "runtime": RUNTIME,
-        "trial": counted["trial"],
     }
     trained = counted["trained"]
     always = {
@@ -125,10 +126,10 @@ def _told(
     }
     gradients = 4.0 * trained * counted["streams"]
     step, worst = (
-        always | {"gradients": gradients, "activations": max(_peak(counted, which) - 4.0 * trained, 0.0)}
+        always | {"gradients": gradients, "activations": max(_peak(counted, which) - gradients, 0.0)}
         for which in ("step", "worst")
     )
-    moments = {"step": step}
+    moments = {"trial": {"activations": counted["trial"]}, "step": step}
     if cases:
         moments["answers"] = always | {"answers": _answers(model, rows, cases, answer)}
     heaviest = max(moments, key=lambda name: _sum(moments[name]))
@@ -195,8 +196,7 @@ def _counted_of(twin: Any, asked: _Asked) -> _Counted:
     for which, (forward, backward) in (("step", peaks[0]), ("worst", peaks[-1])):
         found |= {f"{which} forward": forward, f"{which} backward": backward}
     # Two threads that compute at once have gradients of their own (`streams`); here, one computes in their place.
-    separable = computer.decoder is not None and (asked.kept or not computer.packed)
-    found["streams"] = 2.0 if separable and computer.streams.possible else 1.0
+    found["streams"] = 2.0 if _separable(computer, asked) and computer.streams.possible else 1.0
     return found
 
 
@@ -238,12 +238,34 @@ def _step(alive: Alive, computer: Computer, asked: _Asked, rows: Sequence[Render
     if len(batches) > 1:  # those of earlier micro-batches
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
-    alive.forget()
     largest = max(batches, key=lambda batch: (batch.tokens, batch.weight))
-    computer.accumulate([largest], largest.weight or 1.0)
+    forward = backward = 0.0
+    for part in _at_once(computer, largest, asked):
+        alive.forget()
+        computer.accumulate([part], part.weight or 1.0)
+        forward, backward = forward + alive.forward - before, backward + alive.peak - before
+        if len(batches) == 1:
+            for parameter in parameters:
+                parameter.grad = None
     for parameter in parameters:
         parameter.grad = None
-    return float(alive.forward - before), float(alive.peak - before)
+    return forward, backward
+
+
+def _at_once(computer: Computer, batch: Batch, asked: _Asked) -> list[Batch]:
+    """What of a micro-batch has its activations in memory at the same time: in each stream its largest bunch of trees.
+
+    All of it where it is not cut along its trees.
+    """
+    if not isinstance(batch, MicroBatch) or batch.tokens < streams.LEAST or not _separable(computer, asked):
+        return [batch]
+    assert computer.decoder is not None
+    apart = halves(batch, computer.decoder.work(batch)) if computer.streams.possible else (batch,)
+    return [max(bunches(each, streams.AT_ONCE), key=lambda bunch: bunch.tokens) for each in apart or ()] or [batch]
+
+
+def _separable(computer: Computer, asked: _Asked) -> bool:
+    return computer.decoder is not None and (asked.kept or not computer.packed)
 
 
 def _answers(model: Any, rows: Sequence[Rendered], cases: int, answer: int) -> float:
