@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.families import model_of
-from tunewright.layout import MicroBatch, allowed, pack
+from tunewright.layout import MicroBatch, pack
+from tunewright.layout.oracle import allowed
 from tunewright.records import Rendered
 from tunewright.train import Settings
 from tunewright.train.adapters import prepare

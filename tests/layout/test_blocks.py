@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tunewright.layout import Attention, MicroBatch, allowed, pack
+from tunewright.layout import Attention, MicroBatch, pack
+from tunewright.layout.oracle import allowed
 from tunewright.records import Rendered
 
 

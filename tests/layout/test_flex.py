@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from tests.train.families import rows
-from tunewright.layout import allowed, pack
+from tunewright.layout import pack
 from tunewright.layout.flex import block_mask, flexed, sees
+from tunewright.layout.oracle import allowed
 
 
 @pytest.mark.parametrize("share", [True, False])

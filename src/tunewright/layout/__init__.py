@@ -9,7 +9,6 @@ from tunewright.layout.attention import computing
 from tunewright.layout.blocks import Attention
 from tunewright.layout.forest import MicroBatch
 from tunewright.layout.halves import bunches, halves
-from tunewright.layout.oracle import allowed
 from tunewright.layout.pack import PaddedBatch, pack, pad
 
-__all__ = ["Attention", "MicroBatch", "PaddedBatch", "allowed", "bunches", "computing", "halves", "pack", "pad"]
+__all__ = ["Attention", "MicroBatch", "PaddedBatch", "bunches", "computing", "halves", "pack", "pad"]
