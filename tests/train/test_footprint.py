@@ -110,8 +110,7 @@ def test_alive_counts_what_only_the_backward_pass_holds() -> None:
     ids=lambda one: getattr(one, "model_type", None) or "_".join(map(str, one.values())) or "lora",
 )
 def test_shapes_alone_tell_what_a_step_holds(config: Any, changes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is alive is told here, not what it takes. (The package has a function of the module's name.)
-    monkeypatch.setattr(sys.modules["tunewright.train.footprint"], "_BY_MODULES", 1.0)
+    monkeypatch.setattr(MODULE, "_BY_MODULES", 1.0)  # what is alive is told here, not what it takes
     settings, rows = _with(**changes), _rows(8, 60)
     bases = _model(config), _model(config)
     if settings.method == "qlora":

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from tunewright.layout import MicroBatch, bunches, halves
+from tunewright.layout import MicroBatch
 from tunewright.models import quantised
 from tunewright.records import Footprint, Rendered
 from tunewright.train import streams
@@ -266,8 +266,8 @@ def _at_once(computer: Computer, batch: Batch, asked: _Asked) -> list[Batch]:
     if not isinstance(batch, MicroBatch) or batch.tokens < streams.LEAST or not _separable(computer, asked):
         return [batch]
     assert computer.decoder is not None
-    apart = halves(batch, computer.decoder.work(batch)) if computer.streams.possible else (batch,)
-    return [max(bunches(each, streams.AT_ONCE), key=lambda bunch: bunch.tokens) for each in apart or ()] or [batch]
+    apart = streams.in_bunches(batch, computer.decoder.work(batch), 2 if computer.streams.possible else 1)
+    return [max(each, key=lambda bunch: bunch.tokens) for each in apart] or [batch]
 
 
 def _separable(computer: Computer, asked: _Asked) -> bool:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from tunewright.errors import TrainingError
-from tunewright.layout import MicroBatch, PaddedBatch, bunches, computing, halves, pack, pad
+from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
 from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import streams
@@ -160,9 +160,9 @@ class Computer:
         if batch.tokens < streams.LEAST or not self.decoder.separable:
             return [[Part.whole(batch)]]
         work = self.decoder.work(batch)
-        apart = halves(batch, work) if self.streams.possible else (batch,)
+        apart = streams.in_bunches(batch, work, 2 if self.streams.possible else 1)
         if apart:
-            return [[Part.whole(each) for each in bunches(half, streams.AT_ONCE)] for half in apart]
+            return [[Part.whole(bunch) for bunch in each] for each in apart]
         return [[part] for part in Part.cut(batch, int(np.searchsorted(np.cumsum(work), work.sum() / 2)))]
 
     @contextlib.contextmanager

@@ -15,15 +15,22 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tunewright.layout import MicroBatch
+from tunewright.layout import MicroBatch, bunches, halves
 
 # Micro-batches of fewer tokens are computed whole: the calls of their parts would be too short.
 LEAST = 256
 # So many tokens a stream computes at once where trees allow it: products are at full rate with them.
 AT_ONCE = 320
+
+
+def in_bunches(batch: MicroBatch, work: np.ndarray, count: int) -> list[list[MicroBatch]]:
+    """What each of one or two streams computes, bunch after bunch; nothing where trees cannot be halved by `work`."""
+    apart = (batch,) if count == 1 else halves(batch, work) or ()
+    return [bunches(each, AT_ONCE) for each in apart]
 
 
 class Side:
