@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from tests.train.families import rows
 from tunewright.layout import pack
-from tunewright.layout.flex import block_mask, flexed, sees
+from tunewright.layout.flex import BLOCK, block_mask, flexed
 from tunewright.layout.oracle import allowed
 
 
@@ -17,7 +17,7 @@ from tunewright.layout.oracle import allowed
 def test_the_mask_is_the_oracles(share: bool, window: int | None) -> None:
     (batch,) = pack(rows(9), budget=10_000, share=share)
     index = torch.arange(batch.tokens)
-    got = sees(batch, window)(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])
+    got = block_mask(batch, window).mask_mod(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])
     assert torch.equal(got, allowed(batch, window))
 
 
@@ -36,3 +36,34 @@ def test_the_forward_pass_is_dense_attention(softcap: float | None, window: int 
         scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~seen, float("-inf"))
         want = scores.softmax(-1) @ value.repeat_interleave(2, 1)
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("window", [None, 16, 300])
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("spare", [0, 37])
+def test_no_block_leaves_out_or_takes_in_what_the_mask_does_not(share: bool, window: int | None, spare: int) -> None:
+    for batch in pack(rows(60, prefix=150), budget=1500, share=share):
+        mask = block_mask(batch, window, spare)
+        size = batch.tokens + spare
+        index = torch.arange(size)
+        wanted = mask.mask_mod(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])
+        assert torch.equal(wanted[: batch.tokens, : batch.tokens], allowed(batch, window))
+        assert wanted.any(1).all(), "every row sees something, itself at least"
+        assert not wanted[: batch.tokens, batch.tokens :].any()
+        blocks = -(-size // BLOCK)
+        padded = torch.zeros(blocks * BLOCK, blocks * BLOCK, dtype=torch.bool)
+        padded[:size, :size] = wanted
+        tiles = padded.view(blocks, BLOCK, blocks, BLOCK).transpose(1, 2).flatten(2)
+        some, whole = (torch.zeros(blocks, blocks, dtype=torch.bool) for _ in range(2))
+        for kept, counts, indices in (
+            (some, mask.kv_num_blocks, mask.kv_indices),
+            (whole, mask.full_kv_num_blocks, mask.full_kv_indices),
+        ):
+            for row in range(blocks):
+                kept[row, indices[0, 0, row, : counts[0, 0, row]].long()] = True
+        assert not (some & whole).any()
+        assert torch.equal(whole & tiles.all(2), whole), "a whole block holds no pair that does not see"
+        assert not (tiles.any(2) & ~(some | whole)).any(), "no pair that sees is left out"
+        if window is None:
+            assert torch.equal(whole, tiles.all(2))
+            assert torch.equal(some | whole, tiles.any(2))

@@ -7,8 +7,9 @@ one parent, computed once.
 
 from tunewright.layout.attention import computing
 from tunewright.layout.blocks import Attention
+from tunewright.layout.flex import Flexed
 from tunewright.layout.forest import MicroBatch
 from tunewright.layout.halves import bunches, halves
 from tunewright.layout.pack import PaddedBatch, pack, pad
 
-__all__ = ["Attention", "MicroBatch", "PaddedBatch", "bunches", "computing", "halves", "pack", "pad"]
+__all__ = ["Attention", "Flexed", "MicroBatch", "PaddedBatch", "bunches", "computing", "halves", "pack", "pad"]

@@ -10,50 +10,131 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from tunewright.layout.forest import MicroBatch
 
 Sees = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+# Tokens in a block of FlexAttention's masks, each way.
+BLOCK = 128
 
 
-def sees(batch: MicroBatch, window: int | None = None) -> Sees:
-    """The mask as a function of (batch, head, query, key) indices; with a sliding `window`, as `allowed` has it."""
-    lengths = torch.tensor([segment.length for segment in batch.segments])
-    ends = torch.tensor([segment.end for segment in batch.segments]).repeat_interleave(lengths).to(batch.ids.device)
-    positions = batch.positions
+def block_mask(batch: MicroBatch, window: int | None = None, spare: int = 0) -> BlockMask:
+    """The mask in FlexAttention's sparse blocks, one per micro-batch; with a sliding `window` as `allowed` has it.
 
-    def visible(_: torch.Tensor, __: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        seen = (key <= query) & (query < ends[key])
-        return seen if window is None else seen & (positions[query] - positions[key] < window)
+    `spare` rows behind the batch's see each other only. Which blocks hold anything follows from where segments end: no
+    matrix of tokens × tokens is made, and nothing waits for the GPU.
+    """
+    device = batch.ids.device
+    ends, positions = _reach(batch, spare)
+    some, whole = _blocks(ends, positions, window)
+    places = None if window is None else (_sent(positions, device), _sent(positions + window, device))
+    mod = _sees(_sent(ends, device), places)
+    partly, full = (_listed(blocks, device) for blocks in (some & ~whole, whole))
+    size = len(ends)
+    return BlockMask.from_kv_blocks(*partly, *full, BLOCK_SIZE=BLOCK, mask_mod=mod, seq_lengths=(size, size))
 
-    return visible
+
+def _reach(batch: MicroBatch, spare: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of every row: where those end who may see it, and its position."""
+    lengths = np.asarray([segment.length for segment in batch.segments])
+    starts = np.asarray([segment.start for segment in batch.segments])
+    depths = np.asarray([segment.depth for segment in batch.segments])
+    ends = np.repeat(np.asarray([segment.end for segment in batch.segments]), lengths)
+    positions = np.arange(len(ends)) + np.repeat(depths - starts, lengths)
+    ends = np.append(ends, np.full(spare, len(ends) + spare))
+    return ends.astype(np.int32), np.append(positions, np.arange(spare)).astype(np.int32)
 
 
-def block_mask(batch: MicroBatch, window: int | None = None) -> BlockMask:
-    """The mask in FlexAttention's sparse blocks, made once per micro-batch."""
-    tokens, device = batch.tokens, batch.ids.device
-    return create_block_mask(sees(batch, window), None, None, tokens, tokens, device=device.type)
+def _sees(ends: torch.Tensor, places: tuple[torch.Tensor, torch.Tensor] | None) -> Sees:
+    """The mask as a function of (batch, head, query, key) indices. `places`, with a sliding window: of every row its
+    position, and the first that is too far on to see it."""
+    # Tensors alone: a number in a mask would be one more thing that kernels are compiled for.
+    if places is None:
+        return lambda _, __, query, key: (key <= query) & (query < ends[key])
+    positions, beyond = places
+    return lambda _, __, query, key: (key <= query) & (query < ends[key]) & (positions[query] < beyond[key])
+
+
+def _blocks(ends: np.ndarray, positions: np.ndarray, window: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which blocks [queries, keys] may hold a pair that sees, and which hold no other. The first may be too many."""
+    firsts = np.arange(0, len(ends), BLOCK)
+    before = firsts[:, None] > firsts[None, :]
+    some = before & (np.maximum.reduceat(ends, firsts)[None, :] > firsts[:, None])
+    # A block that the row does not fill is never whole: what lies behind the row is nobody's.
+    whole = before & (np.minimum.reduceat(ends, firsts)[None, :] > (firsts + BLOCK - 1)[:, None])
+    if window is not None:
+        low, high = np.minimum.reduceat(positions, firsts), np.maximum.reduceat(positions, firsts)
+        some &= low[:, None] - high[None, :] < window
+        whole &= high[:, None] - low[None, :] < window
+    some |= np.eye(len(firsts), dtype=bool)
+    return some, whole
+
+
+def _listed(blocks: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """How many blocks of keys each block of queries meets, and their indices in front of those that it does not."""
+    counts = blocks.sum(1, dtype=np.int32)
+    indices = np.argsort(~blocks, axis=1, kind="stable").astype(np.int32)
+    return _sent(counts[None, None], device), _sent(indices[None, None], device)
+
+
+def _sent(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def flexed(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: BlockMask, scale: float, softcap: float | None
 ) -> torch.Tensor:
     """Attention [1, heads, tokens, size] under `mask`; scores are capped at ±`softcap` where it is given (Gemma 2)."""
+    # Compiled for any number of tokens, a kernel takes no numbers but its own default: queries take the scale.
+    own = query.shape[-1] ** -0.5
+    if scale != own:
+        query = query * (scale / own)
     change = None
     if softcap is not None:
 
         def change(score: torch.Tensor, *_: Any) -> torch.Tensor:
             return softcap * torch.tanh(score / softcap)
 
-    out: torch.Tensor = _kernel(query.device.type)(
-        query, key, value, score_mod=change, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-    )
+    with torch._dynamo.config.patch(specialize_float=True, recompile_limit=64):
+        out: torch.Tensor = kernel(query.device.type)(
+            query, key, value, score_mod=change, block_mask=mask, enable_gqa=query.shape[1] != key.shape[1]
+        )
     return out
 
 
 @cache
-def _kernel(device: str) -> Callable[..., torch.Tensor]:
+def kernel(device: str) -> Callable[..., torch.Tensor]:
     """Compiled where there are kernels to compile to; a CPU computes the same without, forward only."""
     return torch.compile(flex_attention, dynamic=True) if device == "cuda" else flex_attention  # type: ignore[no-any-return]
+
+
+class Flexed:
+    """Attention over a forest with a backward pass of its own: what a decoder written out by hand calls.
+
+    It is quickest on multiples of `BLOCK` rows.
+    """
+
+    BLOCK = BLOCK
+
+    def __init__(self, batch: MicroBatch, spare: int, window: int | None, scale: float) -> None:
+        self.mask, self.scale = block_mask(batch, window, spare), scale
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, learns: bool) -> tuple[Any, Any]:
+        """Mixed values [tokens, heads, size] for queries of that shape and as many or fewer keys; and what `backward`
+        is to be given, if it `learns`."""
+        with torch.set_grad_enabled(learns):
+            heads = [each.detach().requires_grad_(learns) for each in (query, key, value)]
+            row = [each.transpose(0, 1)[None] for each in heads]
+            out = flexed(row[0], row[1], row[2], self.mask, self.scale, None)
+        return out.detach()[0].transpose(0, 1), (out, heads) if learns else None
+
+    def backward(self, grad: torch.Tensor, kept: Any) -> tuple[torch.Tensor, ...]:
+        """Gradients of queries, keys and values from that of the mixed values, [tokens, heads, size] each."""
+        out, heads = kept
+        with torch.enable_grad():
+            back: tuple[torch.Tensor, ...] = torch.autograd.grad(out, heads, grad.transpose(0, 1)[None])
+        return back

@@ -29,7 +29,7 @@ from tunewright.train import streams
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.alive import Alive
 from tunewright.train.choice import keeps, outcome, probe_examples
-from tunewright.train.fused import why_not
+from tunewright.train.fused import Decoder, why_not
 from tunewright.train.head import REFUSALS, Cut
 from tunewright.train.memory import Room, room
 from tunewright.train.order import step_examples, total_steps
@@ -265,13 +265,13 @@ def _at_once(computer: Computer, batch: Batch, asked: _Asked) -> list[Batch]:
     """
     if not isinstance(batch, MicroBatch) or batch.tokens < streams.LEAST or not _separable(computer, asked):
         return [batch]
-    assert computer.decoder is not None
+    assert isinstance(computer.decoder, Decoder)
     apart = streams.in_bunches(batch, computer.decoder.work(batch), 2 if computer.streams.possible else 1)
     return [max(each, key=lambda bunch: bunch.tokens) for each in apart] or [batch]
 
 
 def _separable(computer: Computer, asked: _Asked) -> bool:
-    return computer.decoder is not None and (asked.kept or not computer.packed)
+    return isinstance(computer.decoder, Decoder) and (asked.kept or not computer.packed)
 
 
 def _answers(model: Any, rows: Sequence[Rendered], cases: int, answer: int) -> float:

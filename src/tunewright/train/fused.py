@@ -214,9 +214,9 @@ class Decoder:
         causal = model.get_base_model()
         self.inside, self.dtype = causal.model, dtype
         count = len(self.inside.layers)
-        places, windows = None if kept else _Places(), _windows(causal.config, count)
+        places, reach = None if kept else _Places(), windows(causal.config, count)
         self.layers = [
-            _Layer(each, dtype, index == count - 1, places, windows[index])
+            _Layer(each, dtype, index == count - 1, places, reach[index])
             for index, each in enumerate(self.inside.layers)
         ]
         self.head = causal.lm_head.weight.detach().to(dtype)
@@ -314,7 +314,7 @@ class Decoder:
         return Rope(*(t.to(self.dtype) for t in tables))
 
 
-def _windows(config: Any, count: int) -> list[int | None]:
+def windows(config: Any, count: int) -> list[int | None]:
     """Each layer's sliding window."""
     window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
     return [None if kinds and kinds[index] == "full_attention" else window for index in range(count)]
@@ -326,7 +326,7 @@ def _fixed_positions(rotary: Any) -> bool:
 
 
 def why_not(model: Any) -> str | None:
-    """Why `Decoder` does not compute `model`; None for a PEFT model of a known family with plain LoRA, on a CPU."""
+    """Why no decoder written out computes `model`; None for a PEFT model of a known family with plain LoRA."""
     if not isinstance(model, PeftModel):
         return "all weights move"
     causal = model.get_base_model()
@@ -337,8 +337,9 @@ def why_not(model: Any) -> str | None:
         return "the MLP has biases, or is cut for several devices"
     if getattr(config, "attention_dropout", 0.0) > 0:
         return "attention drops scores"
-    if next(model.parameters()).device.type not in ("cpu", "meta"):
-        return "it is written for a CPU"
+    devices = {parameter.device.type for parameter in model.parameters()}
+    if devices not in ({"cpu"}, {"meta"}, {"cuda"}):
+        return "it is written for a CPU or one GPU"
     adapted = [m for m in causal.modules() if hasattr(m, "lora_A")]
     inside = {id(m) for layer in causal.model.layers for m in layer.modules()}
     if not adapted or any(id(m) not in inside for m in adapted):

@@ -14,6 +14,7 @@ from peft import PeftModel
 _CHUNK = 256
 # Logits per chunk of a model's own head. About three times as many numbers are alive while a chunk goes back.
 _MOST = 1 << 25
+_MOST_ON_GPU = 1 << 27
 # What a model raises that is not made as was thought.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
@@ -55,7 +56,8 @@ class Cut:
         """Raises `AttributeError` where the model does not say which part of it is the body."""
         self.causal = model.get_base_model() if isinstance(model, PeftModel) else model
         self.body = getattr(self.causal, self.causal.base_model_prefix)
-        self.most = max(1, _MOST // int(self.causal.config.get_text_config().vocab_size))
+        most = _MOST_ON_GPU if next(self.causal.parameters()).is_cuda else _MOST
+        self.most = max(1, most // int(self.causal.config.get_text_config().vocab_size))
         self.kind: Any = None
 
     def states(self, **inputs: Any) -> torch.Tensor:
@@ -91,13 +93,13 @@ class Cut:
         weights: torch.Tensor,
         casting: contextlib.AbstractContextManager[Any],
         backward: bool,
-    ) -> float:
+    ) -> torch.Tensor:
         """Weighted sum of the cross-entropies of `labels` after the body's `states`, [targets] each.
 
         With `backward` its gradients go all the way. `casting` is entered for every forward pass of the head.
         """
         through = backward and states.requires_grad
-        grad, total = torch.empty_like(states) if through else None, 0.0
+        grad, total = torch.empty_like(states) if through else None, weights.new_zeros((), dtype=torch.float64)
         for first in range(0, len(labels), self.most):
             part = slice(first, first + self.most)
             piece = states[part].detach().requires_grad_(through)
@@ -108,7 +110,7 @@ class Cut:
                 loss.backward()  # type: ignore[no-untyped-call]
             if grad is not None:
                 grad[part] = piece.grad
-            total += float(loss.detach())
+            total += loss.detach()
         if grad is not None:
             states.backward(grad)  # type: ignore[no-untyped-call]
         return total

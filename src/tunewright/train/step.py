@@ -17,10 +17,11 @@ from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
 from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import streams
-from tunewright.train.fused import Decoder
+from tunewright.train.fused import Decoder, windows
 from tunewright.train.head import Cut
 from tunewright.train.products import Gradients
 from tunewright.train.streams import Part, Streams
+from tunewright.train.wide import WideDecoder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -54,7 +55,7 @@ class Computer:
         self.device = next(model.parameters()).device
         self.packed = quantised.layers(model)
         self.kept = kept
-        self.decoder = Decoder(model, DTYPES[precision], kept or not self.packed) if fused else None
+        self.decoder = _written(model, DTYPES[precision], kept or not self.packed) if fused else None
         self.recomputes = False
         self.streams = Streams()
 
@@ -106,38 +107,46 @@ class Computer:
 
     def accumulate(self, batches: Iterable[Batch], total: float) -> float:
         """Add the gradients of the mean loss over `total` weight to the parameters; gives that loss."""
-        loss = 0.0
+        # A GPU computes on while the next batch is laid out: its losses are asked for at the end.
+        losses: list[Any] = []
         for given in batches:
             if not given.weight:
                 continue  # nothing is predicted there
             batch = place(given, self.device)
             if self.decoder and isinstance(batch, MicroBatch):
-                loss += self._fused(batch, total, backward=True)
+                losses.append(self._fused(batch, total, backward=True))
                 continue
             with self._attending(batch):
-                loss += self._by_modules(batch, total, backward=True)
-        return loss
+                losses.append(self._by_modules(batch, total, backward=True))
+        return sum(map(float, losses), 0.0)
 
     @torch.no_grad()
     def summed_loss(self, batches: Iterable[Batch]) -> tuple[float, float]:
         """Sum of the weighted losses of all batches, without gradients, and the sum of the weights."""
-        loss = weight = 0.0
+        losses: list[Any] = []
+        weight = 0.0
         for given in batches:
             batch = place(given, self.device)
-            weight += batch.weight
+            weight += given.weight
             if self.decoder and isinstance(batch, MicroBatch):
-                loss += self._fused(batch, 1.0, backward=False)
+                losses.append(self._fused(batch, 1.0, backward=False))
                 continue
             with self._attending(batch):
-                loss += self._by_modules(batch, 1.0, backward=False)
-        return loss, weight
+                losses.append(self._by_modules(batch, 1.0, backward=False))
+        return sum(map(float, losses), 0.0), weight
 
-    def _fused(self, batch: MicroBatch, over: float, backward: bool) -> float:
+    def _fused(self, batch: MicroBatch, over: float, backward: bool) -> Any:
         """The written-out decoder's loss of a micro-batch over `over`, in two parts at once where that is faster.
 
         With `backward` its gradients are added to the parameters, always in the same order.
         """
         assert self.decoder is not None
+        if isinstance(self.decoder, WideDecoder):
+            given = Gradients() if backward else None
+            loss = self.decoder.loss(over, batch, given)
+            if given is not None:
+                given.hand_over()
+            return loss
         jobs = [(parts, Gradients() if backward else None) for parts in self._streams(batch)]
         compute = partial(self._in_turn, over)
         losses = self.streams.both(compute, jobs) if len(jobs) == 2 else [compute(*jobs[0])]
@@ -147,7 +156,7 @@ class Computer:
         return sum(losses)
 
     def _in_turn(self, over: float, parts: list[Part], grads: Gradients | None) -> float:
-        assert self.decoder is not None
+        assert isinstance(self.decoder, Decoder)
         return sum((self.decoder.loss(over, part, grads) for part in parts), 0.0)
 
     def _streams(self, batch: MicroBatch) -> list[list[Part]]:
@@ -156,7 +165,7 @@ class Computer:
 
         One stream computes all of it where it is small, or where two threads would be in each other's way.
         """
-        assert self.decoder is not None
+        assert isinstance(self.decoder, Decoder)
         if batch.tokens < streams.LEAST or not self.decoder.separable:
             return [[Part.whole(batch)]]
         work = self.decoder.work(batch)
@@ -171,7 +180,7 @@ class Computer:
         with forest, quantised.computing_in(self.packed, DTYPES[self.precision]):
             yield
 
-    def _by_modules(self, batch: Batch, over: float, backward: bool) -> float:
+    def _by_modules(self, batch: Batch, over: float, backward: bool) -> Any:
         """The loss of a micro-batch over `over`, by the model's own modules; with `backward` its gradients too."""
         casting = torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         given, where, labels, weights = _asked(batch)
@@ -187,7 +196,21 @@ class Computer:
         loss = (F.cross_entropy(logits.float(), labels, reduction="none") * weights).sum() / over
         if backward:
             loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+        return loss.detach()
+
+
+def _written(model: Any, dtype: torch.dtype, kept: bool) -> Decoder | WideDecoder:
+    """The decoder that is written out for the device of `model`."""
+    if not _wide(next(model.parameters()).device):
+        return Decoder(model, dtype, kept)
+    causal = model.get_base_model()
+    # Beside a base in bfloat16 there need not be room for it in float32: its layers are widened one by one.
+    kept = kept and causal.lm_head.weight.dtype.itemsize >= dtype.itemsize
+    return WideDecoder(model, dtype, windows(causal.config, len(causal.model.layers)), kept)
+
+
+def _wide(device: torch.device) -> bool:
+    return bool(device.type == "cuda")
 
 
 def _asked(batch: Batch) -> tuple[dict[str, Any], Any, torch.Tensor, torch.Tensor]:
@@ -215,5 +238,6 @@ def place(batch: Batch, device: torch.device) -> Batch:
     """`batch` with its tensors on `device`; where nothing is computed (meta), they stay, for they say what is asked."""
     if device.type in ("cpu", "meta"):
         return batch
-    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
+    pinned = {k: v.pin_memory() for k, v in vars(batch).items() if isinstance(v, torch.Tensor) and not v.is_cuda}
+    moved = {k: v.to(device, non_blocking=True) for k, v in pinned.items()}
     return replace(batch, **moved)

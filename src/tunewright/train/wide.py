@@ -1,0 +1,208 @@
+"""The written-out decoder of a GPU: what `fused` does on a CPU, with FlexAttention and compiled passes in between.
+
+A GPU multiplies fast and reads its memory slowly, so each stack of linear layers is one product with its adapters in
+it (`products`), whatever lies between two products is one kernel (`between`), and no step waits for the GPU before its
+losses are asked for. Where the base's weights are in the compute type already, they move into the products' matrices:
+there is one copy of them. Activations lie in the compute type; the residual stream and its gradient in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from tunewright.layout import Flexed, MicroBatch
+from tunewright.models import quantised
+from tunewright.train import between
+from tunewright.train.products import Gradients, Place, Product, base
+
+# Targets per chunk of the head's products.
+_CHUNK = 1024
+
+
+@dataclass
+class _Kept:
+    """What a layer's backward pass needs of its forward pass."""
+
+    before: torch.Tensor
+    qkv_in: torch.Tensor
+    attention: Any
+    o_in: torch.Tensor
+    middle: torch.Tensor
+    mlp_in: torch.Tensor
+    gate_up: torch.Tensor
+    down_in: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Frame:
+    cos: torch.Tensor
+    sin: torch.Tensor
+    plans: dict[int | None, Flexed]
+
+
+class _Layer:
+    def __init__(self, layer: Any, dtype: torch.dtype, places: dict[str, Place] | None, window: int | None) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+
+        def product(kind: str, layers: list[Any]) -> Product:
+            return Product(layers, dtype, None, None if places is None else places.setdefault(kind, Place()))
+
+        self.qkv = product("qkv", [attention.q_proj, attention.k_proj, attention.v_proj])
+        self.o = product("o", [attention.o_proj])
+        self.gate_up = product("gate_up", [mlp.gate_proj, mlp.up_proj])
+        self.down = product("down", [mlp.down_proj])
+        self.norms = [each.weight.detach() for each in (layer.input_layernorm, layer.post_attention_layernorm)]
+        self.epsilons = [each.variance_epsilon for each in (layer.input_layernorm, layer.post_attention_layernorm)]
+        self.size, self.window = attention.head_dim, window
+        self.queries = base(attention.q_proj).out_features // self.size
+        self.keys = base(attention.k_proj).out_features // self.size
+
+    @property
+    def products(self) -> list[Product]:
+        return [self.qkv, self.o, self.gate_up, self.down]
+
+    def forward(self, x: torch.Tensor, frame: _Frame, learns: bool) -> tuple[torch.Tensor, _Kept]:
+        """The residual stream after this layer."""
+        tokens = x.shape[0]
+        qkv_in = self.qkv.room(tokens)
+        between.normed(x, self.norms[0], self.epsilons[0], qkv_in[:, : self.qkv.inputs])
+        flat = self.qkv.forward(qkv_in)
+        heads = between.heads(flat, frame.cos, frame.sin, self.queries, self.keys, self.size)
+        del flat
+        mixed, attention = frame.plans[self.window].forward(heads[0], heads[1], heads[2], learns)
+        o_in = self.o.room(tokens)
+        o_in[:, : self.o.inputs] = mixed.flatten(1)
+        del mixed, heads
+        mlp_in = self.gate_up.room(tokens)
+        middle = between.added(
+            x, self.o.forward(o_in), self.norms[1], self.epsilons[1], mlp_in[:, : self.gate_up.inputs]
+        )
+        gate_up = self.gate_up.forward(mlp_in)
+        down_in = self.down.room(tokens)
+        between.gated(gate_up, down_in[:, : self.down.inputs])
+        after = middle + self.down.forward(down_in)
+        return after, _Kept(x, qkv_in, attention, o_in, middle, mlp_in, gate_up, down_in)
+
+    def backward(
+        self, dx: torch.Tensor, kept: _Kept, frame: _Frame, grads: Gradients, below: bool
+    ) -> torch.Tensor | None:
+        """The gradient of the residual stream before this layer, from that after it; None if not `below`.
+
+        The adapters' are added to `grads`.
+        """
+        tokens = dx.shape[0]
+        grad = self.down.grad_room(tokens)
+        grad[:, : self.down.outputs] = dx
+        d_act = self.down.backward(grad, kept.down_in, grads)
+        grad = self.gate_up.grad_room(tokens)
+        between.gated_back(d_act, kept.gate_up, grad[:, : self.gate_up.outputs])
+        inner = self.gate_up.backward(grad, kept.mlp_in, grads)
+        grad = self.o.grad_room(tokens)
+        dx = between.norm_back(dx, inner, kept.middle, self.norms[1], self.epsilons[1], grad[:, : self.o.outputs])
+        d_mixed = self.o.backward(grad, kept.o_in, grads)
+        assert d_mixed is not None
+        d_heads = frame.plans[self.window].backward(d_mixed.unflatten(1, (self.queries, self.size)), kept.attention)
+        grad = self.qkv.grad_room(tokens)
+        between.heads_back(*d_heads, frame.cos, frame.sin, grad[:, : self.qkv.outputs])
+        inner = self.qkv.backward(grad, kept.qkv_in, grads, below)
+        if inner is None:
+            return None
+        return between.norm_back(dx, inner, kept.before, self.norms[0], self.epsilons[0])
+
+
+class WideDecoder:
+    """The computation of `model`'s loss and gradients on a GPU. Built once per run; `refresh` after every update.
+
+    Unless `kept`, all layers' matrices lie in one layer's room in turn: for weights held in 4 bits.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype, windows: list[int | None], kept: bool = True) -> None:
+        causal = model.get_base_model()
+        self.inside, self.dtype = causal.model, dtype
+        places: dict[str, Place] | None = None if kept else {}
+        self.layers = []
+        for layer, window in zip(self.inside.layers, windows, strict=True):
+            self.layers.append(_Layer(layer, dtype, places, window))
+            if kept:
+                _move(self.layers[-1])
+        self.head = causal.lm_head.weight.detach().to(dtype)
+        self.norm, self.epsilon = self.inside.norm.weight.detach(), self.inside.norm.variance_epsilon
+        self.scale = self.inside.layers[0].self_attn.scaling
+        self.recompute = False
+        adapted = [i for i, layer in enumerate(self.layers) if any(p.rank for p in layer.products)]
+        self.lowest = adapted[0]
+
+    def refresh(self) -> None:
+        """Take over the adapters' present values."""
+        for layer in self.layers:
+            for product in layer.products:
+                product.refresh()
+
+    @torch.no_grad()
+    def loss(self, over: float, batch: MicroBatch, grads: Gradients | None = None) -> torch.Tensor:
+        """Weighted sum of the batch's cross-entropies over `over`; its gradients are added to `grads`, if given.
+
+        With `recompute` only the stream before each layer is kept, and the layer computed again in the backward pass.
+        """
+        frame, spare = self._begin(batch)
+        learns = grads is not None
+        x = self.inside.embed_tokens(F.pad(batch.ids, (0, spare))).float()
+        trail: list[_Kept | torch.Tensor] = []
+        for index, layer in enumerate(self.layers):
+            learning = learns and index >= self.lowest
+            after, kept = layer.forward(x, frame, learning)
+            if learning:
+                trail.append(x if self.recompute else kept)
+            x = after
+            del kept, after
+        states = x.new_empty(x.shape, dtype=self.dtype)
+        between.normed(x, self.norm, self.epsilon, states)
+        loss, each = self._head(states[batch.states], batch.labels, batch.weights / over, learns)
+        if each is None or grads is None:
+            return loss
+        d_states = torch.zeros_like(x).index_add_(0, batch.states, each.float())
+        dx: Any = between.norm_back(torch.zeros_like(x), d_states, x, self.norm, self.epsilon)
+        del d_states, each, states, x
+        for index in range(len(self.layers) - 1, self.lowest - 1, -1):
+            layer, was = self.layers[index], trail.pop()
+            kept = layer.forward(was, frame, True)[1] if isinstance(was, torch.Tensor) else was
+            del was
+            dx = layer.backward(dx, kept, frame, grads, index > self.lowest)
+            del kept
+        return loss
+
+    def _head(
+        self, states: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, learns: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weighted sum of cross-entropies, and its gradient with respect to `states`."""
+        total = weights.new_zeros(())
+        grads = torch.empty_like(states) if learns else None
+        for first in range(0, states.shape[0], _CHUNK):
+            part = slice(first, first + _CHUNK)
+            logits = torch.mm(states[part], self.head.t())
+            # Its gradient takes the logits' place. It is weighed after the product, in which it stays near 1.
+            total += between.chunk_loss(logits, labels[part, None], weights[part, None])
+            if grads is not None:
+                torch.mm(logits, self.head, out=grads[part]).mul_(weights[part, None])
+        return total, grads
+
+    def _begin(self, batch: MicroBatch) -> tuple[_Frame, int]:
+        """What the layers share, and how many rows are added so that blocks of attention are full."""
+        spare = -batch.tokens % Flexed.BLOCK
+        probe = torch.empty(1, 1, dtype=torch.float32, device=batch.ids.device)
+        cos, sin = self.inside.rotary_emb(probe, F.pad(batch.positions, (0, spare))[None])
+        half = cos.shape[-1] // 2
+        plans = {w: Flexed(batch, spare, w, self.scale) for w in {layer.window for layer in self.layers}}
+        return _Frame(cos[0, :, None, :half].float(), sin[0, :, None, :half].float(), plans), spare
+
+
+def _move(layer: _Layer) -> None:
+    """Let a layer's weights lie in its products' matrices, where they are the same numbers."""
+    for product in layer.products:
+        for part, linear in zip(product.parts, product.layers, strict=True):
+            if not quantised.is_quantised(linear) and linear.weight.dtype == product.matrix.dtype:
+                linear.weight.data = product.matrix[part.rows, : product.inputs]

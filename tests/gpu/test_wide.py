@@ -1,0 +1,112 @@
+"""The decoder written out for a GPU equals the model's own modules, one example at a time.
+
+Where there is no GPU it computes on the CPU with a dense matrix in FlexAttention's place: all but the kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.gpu.dense import dense
+from tests.train import families
+from tests.train.families import model_of, rows
+from tunewright.layout import flex
+from tunewright.train import step
+from tunewright.train.adapters import prepare, trainable
+from tunewright.train.settings import Settings
+from tunewright.train.step import Computer
+from tunewright.train.wide import WideDecoder
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# FlexAttention's kernels take heads of 16 numbers and more.
+WIDER = {"hidden_size": 64, "head_dim": 16}
+
+
+@pytest.fixture(autouse=True)
+def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WIDER.items():
+        monkeypatch.setitem(families.SMALL, name, value)
+    if DEVICE == "cpu":
+        monkeypatch.setattr(flex, "kernel", lambda device: dense)
+        monkeypatch.setattr(step, "_wide", lambda device: True)
+
+
+def tuned(family: str, method: Any = "lora") -> Any:
+    model = prepare(model_of(family).to(DEVICE), Settings(rank=4, method=method))
+    torch.manual_seed(1)
+    for parameter in trainable(model).values():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return model
+
+
+def outcome(model: Any, computer: Computer, budget: int) -> tuple[float, list[torch.Tensor]]:
+    computer.refresh()
+    batches = computer.lay_out(rows(8), budget)
+    loss = computer.accumulate(batches, sum(batch.weight for batch in batches))
+    grads = [parameter.grad for parameter in trainable(model).values()]
+    for parameter in trainable(model).values():
+        parameter.grad = None
+    return loss, grads
+
+
+def assert_equal(got: Any, want: Any) -> None:
+    assert got[0] == pytest.approx(want[0], rel=1e-5)
+    for one, other in zip(got[1], want[1], strict=True):
+        assert float((one - other).norm()) <= 1e-5 * float(other.norm())
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("family", ["llama", "mistral", "mistral-sliding", "qwen2"])
+def test_its_gradients_are_those_of_the_modules(family: str, share: bool, recompute: bool) -> None:
+    model = tuned(family)
+    want = outcome(model, Computer(model, "float32", "alone", fused=False, share=False), 1)
+    wide = Computer(model, "float32", "forest", fused=True, share=share)
+    assert isinstance(wide.decoder, WideDecoder)
+    wide.recompute(recompute)
+    for budget in (200, 10_000):
+        assert_equal(outcome(model, wide, budget), want)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_it_reads_weights_in_4_bits_back(kept: bool) -> None:
+    pytest.importorskip("bitsandbytes")
+    model = tuned("llama", "qlora")
+    want = outcome(model, Computer(model, "float32", "alone", fused=False, share=False), 1)
+    assert_equal(outcome(model, Computer(model, "float32", "forest", fused=True, share=True, kept=kept), 300), want)
+
+
+def test_its_loss_without_gradients_is_the_same() -> None:
+    model = tuned("llama")
+    plain = Computer(model, "float32", "alone", fused=False, share=False)
+    wide = Computer(model, "float32", "forest", fused=True, share=True)
+    (want, weight), (got, same) = (each.summed_loss(each.lay_out(rows(8), 300)) for each in (plain, wide))
+    assert got == pytest.approx(want, rel=1e-5)
+    assert same == weight
+
+
+def test_the_weights_lie_in_its_matrices_and_stay_what_they_are() -> None:
+    model = tuned("llama")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    wide = Computer(model, "float32", "forest", fused=True, share=True)
+    assert isinstance(wide.decoder, WideDecoder)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    inside = {product.matrix.untyped_storage().data_ptr() for each in wide.decoder.layers for product in each.products}
+    gate = model.get_base_model().model.layers[0].mlp.gate_proj.base_layer.weight
+    assert gate.untyped_storage().data_ptr() in inside
+
+
+def test_a_changed_adapter_is_taken_over() -> None:
+    model = tuned("llama")
+    wide = Computer(model, "float32", "forest", fused=True, share=True)
+    before, _ = outcome(model, wide, 300)
+    with torch.no_grad():
+        for parameter in trainable(model).values():
+            parameter *= 0.5
+    plain = outcome(model, Computer(model, "float32", "alone", fused=False, share=False), 1)
+    assert plain[0] != pytest.approx(before, rel=1e-4)
+    assert_equal(outcome(model, wide, 300), plain)
