@@ -110,3 +110,24 @@ def test_a_changed_adapter_is_taken_over() -> None:
     plain = outcome(model, Computer(model, "float32", "alone", fused=False, share=False), 1)
     assert plain[0] != pytest.approx(before, rel=1e-4)
     assert_equal(outcome(model, wide, 300), plain)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_base_in_bfloat16_is_probed_in_float32(fused: bool) -> None:
+    model, same = model_of("llama"), model_of("llama")
+    for one, other in zip(model.parameters(), same.parameters(), strict=True):
+        other.data = one.data.bfloat16()
+        one.data = other.data.float()
+    model, same = (prepare(each.to(DEVICE), Settings(rank=4)) for each in (model, same))
+    for one, other in zip(trainable(model).values(), trainable(same).values(), strict=True):
+        assert other.dtype == torch.float32
+        one.data += 0.05 * torch.randn_like(one)
+        other.data = one.data.clone()
+    want = outcome(model, Computer(model, "float32", "alone", fused=False, share=False), 1)
+    got = outcome(same, Computer(same, "float32", "alone", fused=False, share=False), 1)
+    assert_equal(got, want)
+    if fused:
+        assert_equal(outcome(same, Computer(same, "float32", "forest", fused=True, share=True), 300), want)
+    assert same.get_base_model().lm_head.weight.dtype == torch.bfloat16
+    assert not any("forward" in vars(module) for module in same.modules()), "its modules are as they were"
+

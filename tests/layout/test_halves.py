@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.layout import MicroBatch, bunches, halves, pack
-from tunewright.layout.halves import _half
+from tunewright.layout import MicroBatch, pack
+from tunewright.layout.halves import _half, bunches, halves
 from tunewright.layout.oracle import allowed
 from tunewright.records import Rendered
 

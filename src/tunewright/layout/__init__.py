@@ -9,7 +9,7 @@ from tunewright.layout.attention import computing
 from tunewright.layout.blocks import Attention
 from tunewright.layout.flex import Flexed
 from tunewright.layout.forest import MicroBatch
-from tunewright.layout.halves import bunches, halves
+from tunewright.layout.halves import apart
 from tunewright.layout.pack import PaddedBatch, pack, pad
 
-__all__ = ["Attention", "Flexed", "MicroBatch", "PaddedBatch", "bunches", "computing", "halves", "pack", "pad"]
+__all__ = ["Attention", "Flexed", "MicroBatch", "PaddedBatch", "apart", "computing", "pack", "pad"]

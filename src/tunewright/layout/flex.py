@@ -99,9 +99,11 @@ def flexed(
         def change(score: torch.Tensor, *_: Any) -> torch.Tensor:
             return softcap * torch.tanh(score / softcap)
 
+    # Below 128 queries another kernel would be taken, made for generation, which has no form for every shape.
+    options: dict[str, Any] = {"kernel_options": {"BACKEND": "TRITON"}} if query.is_cuda else {}
     with torch._dynamo.config.patch(specialize_float=True, recompile_limit=64):
         out: torch.Tensor = kernel(query.device.type)(
-            query, key, value, score_mod=change, block_mask=mask, enable_gqa=query.shape[1] != key.shape[1]
+            query, key, value, score_mod=change, block_mask=mask, enable_gqa=query.shape[1] != key.shape[1], **options
         )
     return out
 

@@ -19,6 +19,15 @@ from tunewright.layout.forest import MicroBatch, Segment
 _HEAVIEST = 0.54
 
 
+def apart(batch: MicroBatch, work: np.ndarray, count: int, tokens: int) -> list[list[MicroBatch]]:
+    """What each of `count` streams (one or two) computes in turn, in `bunches` of about `tokens`.
+
+    Nothing where trees cannot be halved by `work` (of each token, [tokens]).
+    """
+    parts = (batch,) if count == 1 else halves(batch, work) or ()
+    return [bunches(each, tokens) for each in parts]
+
+
 def halves(batch: MicroBatch, work: np.ndarray) -> tuple[MicroBatch, MicroBatch] | None:
     """Two micro-batches that have the trees of `batch` between them, of about equal `work` (of each token, [tokens]).
 

@@ -16,7 +16,7 @@ from tunewright.errors import TrainingError
 from tunewright.layout import MicroBatch, PaddedBatch, computing, pack, pad
 from tunewright.models import quantised
 from tunewright.records import Rendered
-from tunewright.train import streams
+from tunewright.train import streams, widened
 from tunewright.train.fused import Decoder, windows
 from tunewright.train.head import Cut
 from tunewright.train.products import Gradients
@@ -54,6 +54,7 @@ class Computer:
         self.cut = cut
         self.device = next(model.parameters()).device
         self.packed = quantised.layers(model)
+        self.narrow = widened.narrow(model) if precision == "float32" else []
         self.kept = kept
         self.decoder = _written(model, DTYPES[precision], kept or not self.packed) if fused else None
         self.recomputes = False
@@ -177,7 +178,7 @@ class Computer:
     @contextlib.contextmanager
     def _attending(self, batch: Batch) -> Iterator[None]:
         forest = computing(self.model, batch) if isinstance(batch, MicroBatch) else contextlib.nullcontext()
-        with forest, quantised.computing_in(self.packed, DTYPES[self.precision]):
+        with forest, quantised.computing_in(self.packed, DTYPES[self.precision]), widened.in_float32(self.narrow):
             yield
 
     def _by_modules(self, batch: Batch, over: float, backward: bool) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tunewright.layout import MicroBatch, bunches, halves
+from tunewright.layout import MicroBatch, apart
 
 # Micro-batches of fewer tokens are computed whole: the calls of their parts would be too short.
 LEAST = 256
@@ -29,8 +29,7 @@ AT_ONCE = 320
 
 def in_bunches(batch: MicroBatch, work: np.ndarray, count: int) -> list[list[MicroBatch]]:
     """What each of one or two streams computes, bunch after bunch; nothing where trees cannot be halved by `work`."""
-    apart = (batch,) if count == 1 else halves(batch, work) or ()
-    return [bunches(each, AT_ONCE) for each in apart]
+    return apart(batch, work, count, AT_ONCE)
 
 
 class Side:

@@ -164,7 +164,8 @@ class WideDecoder:
         loss, each = self._head(states[batch.states], batch.labels, batch.weights / over, learns)
         if each is None or grads is None:
             return loss
-        d_states = torch.zeros_like(x).index_add_(0, batch.states, each.float())
+        # Several targets may lie on one state; this way of adding takes them in the same order every time.
+        d_states = torch.zeros_like(x).index_put_((batch.states,), each.float(), accumulate=True)
         dx: Any = between.norm_back(torch.zeros_like(x), d_states, x, self.norm, self.epsilon)
         del d_states, each, states, x
         for index in range(len(self.layers) - 1, self.lowest - 1, -1):
