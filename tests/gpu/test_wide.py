@@ -130,4 +130,3 @@ def test_a_base_in_bfloat16_is_probed_in_float32(fused: bool) -> None:
         assert_equal(outcome(same, Computer(same, "float32", "forest", fused=True, share=True), 300), want)
     assert same.get_base_model().lm_head.weight.dtype == torch.bfloat16
     assert not any("forward" in vars(module) for module in same.modules()), "its modules are as they were"
-

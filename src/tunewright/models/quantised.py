@@ -68,7 +68,8 @@ def quantise(model: Any) -> Any:
         layer = bnb.nn.Linear4bit(
             module.in_features, module.out_features, bias=False, compute_dtype=torch.float32, device="meta"
         )
-        weight = bnb.nn.Params4bit(module.weight.detach(), quant_type=FORM["type"], module=layer)
+        # From float32, whatever it is held in: it is read back to the type that it was given in.
+        weight = bnb.nn.Params4bit(module.weight.detach().float(), quant_type=FORM["type"], module=layer)
         device = module.weight.device
         # On the meta device bitsandbytes puts it off until there is a weight; and a table that it keeps for all weights
         # to come would be made there.

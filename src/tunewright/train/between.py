@@ -28,7 +28,9 @@ def _one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         for each in (first, *others):
             if isinstance(each, torch.Tensor) and each.ndim > 1:
                 torch._dynamo.maybe_mark_dynamic(each, 0)
-        return _compiled(function)(first, *others)
+        # Past the limit, eight by itself, a function would run uncompiled and nobody be told.
+        with torch._dynamo.config.patch(recompile_limit=64):
+            return _compiled(function)(first, *others)
 
     return call
 
