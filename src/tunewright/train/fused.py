@@ -20,7 +20,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from tunewright.layout import Attention, MicroBatch
 from tunewright.models import quantised
 from tunewright.train.head import loss_and_grad
-from tunewright.train.passes import Rope, inverse_rms, norm_backward, normed_room, rotated, unrotated
+from tunewright.train.passes import Rope, angles, inverse_rms, norm_backward, normed_room, rotated, unrotated
 from tunewright.train.products import Gradients, Place, Product, base
 from tunewright.train.streams import Part
 
@@ -305,12 +305,9 @@ class Decoder:
         return unique, place
 
     def _rope(self, positions: torch.Tensor) -> Rope:
-        probe = torch.empty(1, 1, dtype=torch.float32, device=positions.device)
-        cos, sin = self.inside.rotary_emb(probe, positions[None])
-        half = cos.shape[-1] // 2
-        cos, sin = cos[0, :, None, :half].float(), sin[0, :, None, :half].float()
-        attention = self.inside.layers[0].self_attn
-        tables = (cos, sin, cos * attention.scaling, sin * attention.scaling)
+        cos, sin = angles(self.inside, positions)
+        scaling = self.inside.layers[0].self_attn.scaling
+        tables = (cos, sin, cos * scaling, sin * scaling)
         return Rope(*(t.to(self.dtype) for t in tables))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -20,6 +21,14 @@ class Rope:
 
     def rows(self, rows: torch.Tensor) -> Rope:
         return Rope(*(t[rows] for t in (self.cos, self.sin, self.q_cos, self.q_sin)))
+
+
+def angles(inside: Any, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of `positions` in float32, [tokens, 1, size / 2], as the decoder `inside` a model has it."""
+    probe = torch.empty(1, 1, dtype=torch.float32, device=positions.device)
+    cos, sin = inside.rotary_emb(probe, positions[None])
+    half = cos.shape[-1] // 2
+    return cos[0, :, None, :half].float(), sin[0, :, None, :half].float()
 
 
 def inverse_rms(x: torch.Tensor, epsilon: float) -> torch.Tensor:

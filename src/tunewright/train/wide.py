@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from tunewright.layout import Flexed, MicroBatch
 from tunewright.models import quantised
 from tunewright.train import between
+from tunewright.train.passes import angles
 from tunewright.train.products import Gradients, Place, Product, base
 
 # Targets per chunk of the head's products.
@@ -194,11 +195,9 @@ class WideDecoder:
     def _begin(self, batch: MicroBatch) -> tuple[_Frame, int]:
         """What the layers share, and how many rows are added so that blocks of attention are full."""
         spare = -batch.tokens % Flexed.BLOCK
-        probe = torch.empty(1, 1, dtype=torch.float32, device=batch.ids.device)
-        cos, sin = self.inside.rotary_emb(probe, F.pad(batch.positions, (0, spare))[None])
-        half = cos.shape[-1] // 2
+        cos, sin = angles(self.inside, F.pad(batch.positions, (0, spare)))
         plans = {w: Flexed(batch, spare, w, self.scale) for w in {layer.window for layer in self.layers}}
-        return _Frame(cos[0, :, None, :half].float(), sin[0, :, None, :half].float(), plans), spare
+        return _Frame(cos, sin, plans), spare
 
 
 def _move(layer: _Layer) -> None:
