@@ -16,6 +16,10 @@ from tunewright.train.settings import Settings
 # A micro-batch beyond this gains nothing: matrix products are at full rate long before.
 _MOST = 16_384
 _LEAST = 512
+# A micro-batch's share of the free memory. Nobody else takes a GPU's; where that was too much, a step is tried smaller.
+_SHARE, _SHARE_OF_A_GPU = 1 / 3, 0.85
+# Bytes of a number that is kept. Under autocast norms and what lies around them stay in float32, hence the odd ones.
+_BYTES = {"float32": 4.0, "bfloat16": 2.3}
 
 
 @dataclass(frozen=True)
@@ -27,28 +31,30 @@ class Room:
 
 
 def first_room(model: Any, settings: Settings, longest: int, neighbours: int = 1) -> Room:
-    """What is asked for, else what a third of the free memory holds, within reason.
+    """What is asked for, else what a third of the free memory holds (of a GPU's more), within reason.
 
     Layers are computed again only where the `longest` example would not fit otherwise. The memory of a CPU is divided
     among the `neighbours` processes on this machine.
     """
     device = next(model.parameters()).device
-    cuda = device.type == "cuda"
-    free = torch.cuda.mem_get_info(device)[0] if cuda else psutil.virtual_memory().available / neighbours
-    return room(model, settings, longest, free)
+    if device.type != "cuda":
+        return room(model, settings, longest, psutil.virtual_memory().available / neighbours)
+    # PyTorch holds on to what the probe took, and takes from there first.
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, _SHARE_OF_A_GPU)
 
 
-def room(model: Any, settings: Settings, longest: int, free: float) -> Room:
-    """The room that `free` bytes give to `model`, adapted or not yet."""
-    whole, layerwise = _bytes_per_token(model)
+def room(model: Any, settings: Settings, longest: int, free: float, share: float = _SHARE) -> Room:
+    """The room that a `share` of `free` bytes gives to `model`, adapted or not yet."""
+    whole, layerwise = _bytes_per_token(model, settings.precision)
     wanted = settings.activation_checkpointing
-    recompute = longest * whole > free / 3 if wanted == "auto" else wanted
+    recompute = longest * whole > free * share if wanted == "auto" else wanted
     if settings.micro_batch_tokens != "auto":
         return Room(settings.micro_batch_tokens, recompute)
-    return Room(max(_LEAST, min(_MOST, int(free / 3 / (layerwise if recompute else whole)))), recompute)
+    return Room(max(_LEAST, min(_MOST, int(free * share / (layerwise if recompute else whole)))), recompute)
 
 
-def _bytes_per_token(model: Any) -> tuple[float, float]:
+def _bytes_per_token(model: Any, precision: str) -> tuple[float, float]:
     """Activations kept for backward per token: of the whole model, and where only layers' inputs and one layer are.
 
     A layer keeps every linear layer's input and output, twice for what lies between. What adapters keep beside these is
@@ -64,7 +70,8 @@ def _bytes_per_token(model: Any) -> tuple[float, float]:
     config = model.config.get_text_config()
     layers = config.num_hidden_layers
     width = max(width, layers * config.hidden_size)  # where layers are of a kind of their own, at least their inputs
-    return 2.0 * 4 * width, 4.0 * config.hidden_size * layers + 2.0 * 4 * width / layers
+    every = 2.0 * _BYTES[precision] * width
+    return every, 4.0 * config.hidden_size * layers + every / layers
 
 
 def give_back() -> None:
