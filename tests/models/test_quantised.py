@@ -1,5 +1,7 @@
 """Bases in 4 bits: the same bits however they are made, their size, and an answer that is the same on every machine."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -74,3 +76,19 @@ def test_no_layer_turns_its_weights_round_or_forgets_its_type(family):
             coarse = model(ids).logits
         assert torch.equal(model(ids).logits, before)
     assert 0 < (coarse - before).abs().max() < 0.2
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", 4), ("cuda", 10)])
+def test_nobody_asked_weights_are_read_back_once_where_they_are_a_small_part(base, monkeypatch, device, most):
+    """On a GPU a smaller part: a base that is kept read back is there twice, and one in bfloat16 once."""
+    weights = 2 * sum(layer.in_features * layer.out_features for layer in quantised.layers(base.model))
+    for free, kept in ((most * weights, True), (most * weights - 1, False)):
+        held = SimpleNamespace(
+            parameters=lambda: iter([SimpleNamespace(device=torch.device(device))]),
+            modules=base.model.modules,
+            config=base.model.config,
+        )
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 0))
+        monkeypatch.setattr(quantised.psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        assert quantised.worth_keeping(held, torch.bfloat16) is kept
+        assert (quantised.read_back_bytes(held, "bfloat16", "auto") == weights) is kept

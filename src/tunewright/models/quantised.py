@@ -30,6 +30,7 @@ BITS = 4 + 8 / BLOCK + 32 / (BLOCK * OUTER_BLOCK)
 FORM = {"type": "nf4", "block_size": BLOCK, "double_quantisation": True, "quantised_from": "float32"}
 # Weights that were read back may take this share of the free memory.
 _SHARE = 1 / 4
+_SHARE_OF_A_GPU = 1 / 10
 
 
 def needed(where: str = "train.method: qlora") -> None:
@@ -128,19 +129,29 @@ def bytes_of(model: Any) -> int:
     return total
 
 
-def fits_beside(model: Any, dtype: torch.dtype) -> bool:
-    """Whether all weights that are held in 4 bits also fit in a quarter of the free memory as `dtype`, beside them."""
+def fits_beside(model: Any, dtype: torch.dtype, share: float = _SHARE) -> bool:
+    """Whether all weights held in 4 bits also fit in a `share` of the free memory as `dtype`, beside them."""
     size = _weights(model) * dtype.itemsize
     device = next(model.parameters()).device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return bool(size) and size <= free * _SHARE
+    return bool(size) and size <= free * share
+
+
+def worth_keeping(model: Any, dtype: torch.dtype) -> bool:
+    """Whether training reads the weights held in 4 bits back to `dtype` once for all, where nobody says.
+
+    On a CPU where a quarter of the free memory holds them: LoRA would hold them twice. On a GPU LoRA holds them once,
+    so a run that keeps them takes more memory than if there were no 4 bits at all: only where they are a small part.
+    """
+    on_a_gpu = next(model.parameters()).device.type == "cuda"
+    return fits_beside(model, dtype, _SHARE_OF_A_GPU) if on_a_gpu else fits_beside(model, dtype)
 
 
 def read_back_bytes(model: Any, precision: str, dequantise: str) -> int:
     """What training with these settings holds of `model`'s 4-bit weights in the compute type, beside the 4 bits."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     size: int = _weights(model) * dtype.itemsize
-    if dequantise == "once" or (dequantise == "auto" and fits_beside(model, dtype)):
+    if dequantise == "once" or (dequantise == "auto" and worth_keeping(model, dtype)):
         return size
     return size // int(model.config.get_text_config().num_hidden_layers)
 

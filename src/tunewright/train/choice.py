@@ -85,7 +85,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
 def keeps(model: Any, settings: Settings) -> bool:
     """Whether weights that are held in 4 bits are read back once for the whole run, rather than in every pass."""
     if settings.dequantise == "auto":
-        return quantised.fits_beside(model, DTYPES[settings.precision])
+        return quantised.worth_keeping(model, DTYPES[settings.precision])
     return settings.dequantise == "once" and bool(quantised.layers(model))
 
 
