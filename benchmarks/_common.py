@@ -16,7 +16,7 @@ from typing import Any
 
 # What decides which number type is fast; the widest that a processor has is told.
 INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
-PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "numpy")
+PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "numpy")
 
 
 def machine() -> dict[str, Any]:
@@ -86,9 +86,9 @@ def median(samples: Sequence[dict[str, Any]], key: str) -> float:
     return statistics.median(float(one[key]) for one in samples)
 
 
-def report(benchmark: str, results: list[dict[str, Any]], as_json: bool) -> None:
-    """Print the document of CONTRACTS' shape, or a line per work."""
-    document = {"benchmark": benchmark, "machine": machine(), "versions": versions(), "results": results}
+def report(benchmark: str, results: list[dict[str, Any]], as_json: bool, **more: Any) -> None:
+    """Print the document of CONTRACTS' shape, or a line per work; `more` is told of the machine."""
+    document = {"benchmark": benchmark, "machine": machine() | more, "versions": versions(), "results": results}
     if as_json:
         print(json.dumps(document, indent=2))
         return

@@ -40,6 +40,7 @@ WORKS: dict[str, dict[str, int]] = {
     "full": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
     "answers": {"row": 672, "shared": 256, "supervised": 224, "batch": 24, "at_once": 6},
     "qlora": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
+    "qlora_each_pass": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
 }
 
 
@@ -62,7 +63,8 @@ def prepare(work: str, shape: str, steps: int) -> dict[str, Any]:
         ids = shared + [draw.randint(3, most) for _ in range(task["row"] - len(shared))]
         rows.append({"ids": ids, "supervised": [int(at >= prompt) for at in range(task["row"])]})
     pack = PACK // 16 if shape == "tiny" else PACK
-    more = {"work": work, "shape": SHAPES[shape], "method": "qlora" if work == "qlora" else "lora", "pack": pack}
+    method, back = "qlora" if "qlora" in work else "lora", "each_pass" if work == "qlora_each_pass" else "once"
+    more = {"work": work, "shape": SHAPES[shape], "method": method, "dequantise": back, "pack": pack}
     settings = Settings(effective_batch_size=task["batch"])
     order = [index for step in range(steps) for index in step_examples(step, len(rows), settings)]
     return {**task, **more, "rows": rows, "order": order, "steps": steps}
@@ -94,6 +96,7 @@ def ours(task: dict[str, Any], model: Any) -> dict[str, Any]:
     clock, told = Clock(1e9), {}
     settings = Settings(
         method=task["method"],
+        dequantise=task["dequantise"],
         rank=RANK,
         precision="bfloat16" if _cuda() else "float32",
         effective_batch_size=task["batch"],

@@ -1,12 +1,13 @@
 """LoRA and QLoRA on one GPU beside TRL and the plain loop: an 8B-shaped Llama, random weights, packs of 4,096 tokens.
 
-    python benchmarks/gpu.py [--work full|answers|qlora] [--side ours|trl|plain] [--seconds S] [--shape 8b|tiny]
+    python benchmarks/gpu.py [--work WORK] [--side ours|trl|plain] [--seconds S] [--shape 8b|tiny]
 
 `full`: rows of 4,096 tokens, all supervised. `answers`: rows of 672, of which 224 are supervised, behind one prefix of
-256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation. Each side runs in a process of its own
-on the same weights, adapters and rows, computes as it does by default at its best (bfloat16, nothing computed twice;
-TRL by sdpa with its chunked loss), and the losses are compared step by step. Tokens are the rows' own, a shared prefix
-counted in each. `tflop_per_s` counts what the rows cannot do without, each for itself (`_gpu_sides.operations`).
+256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation, by us read back once for all;
+`qlora_each_pass`: by us in every pass. Each side runs in a process of its own on the same weights, adapters and rows,
+computes in bfloat16 and nothing twice (TRL by sdpa with its chunked loss), and the losses are compared step by step.
+Tokens are the rows' own, a shared prefix counted in each. `tflop_per_s` counts what the rows cannot do without, each
+for itself (`_gpu_sides.operations`).
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def main() -> None:
     if given.shape == "8b":
         _assert_gpu()
     found = measure(sides, works, given.shape, given.steps, given.seconds, given.keep)
-    report("gpu", [r for work in works for r in results(work, found)], True) if given.json else table(works, found)
+    if given.json:
+        report("gpu", [r for work in works for r in results(work, found)], True, gpu=_gpu())
+    else:
+        table(works, found)
 
 
 def measure(
@@ -116,16 +120,17 @@ def equality(ours: list[float], peer: list[float]) -> dict[str, Any]:
 
 
 def _facts(work: str) -> dict[str, Any]:
+    return {"rank": RANK, "pack": PACK, **WORKS[work]}
+
+
+def _gpu() -> str | None:
     import torch
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"gpu": gpu, "rank": RANK, "pack": PACK, **WORKS[work]}
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _assert_gpu() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
+    if _gpu() is None:
         raise SystemExit("no GPU is here; with --shape tiny the same is done in small on a CPU")
 
 

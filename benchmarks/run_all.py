@@ -76,6 +76,7 @@ def write() -> None:
 
 def row(benchmark: str, result: dict[str, Any]) -> str:
     ratio, equal, on = result.get("ratio") or {}, result.get("equal") or {}, result["machine"]
+    where = on.get("gpu") or f"{on['processor']}, {on['cores']} cores, {on['instructions']}"
     gap = equal.get("max_gap")
     same = f"{'yes' if equal.get('ok') else 'no'}{f' ({gap:.1e})' if isinstance(gap, float) else ''}" if equal else ""
     cells = [
@@ -84,7 +85,7 @@ def row(benchmark: str, result: dict[str, Any]) -> str:
         words(result.get("peer")),
         *(f"{ratio[k]:.2f}×" if isinstance(ratio.get(k), (int, float)) else "" for k in ("speed", "memory")),
         same,
-        f"{on['processor']}, {on['cores']} cores, {on['instructions']}; {result['date']}",
+        f"{where}; {result['date']}",
     ]
     return "| " + " | ".join(cells) + " |\n"
 

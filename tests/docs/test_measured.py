@@ -1,4 +1,4 @@
-"""The README's table of training speed says what the kept results say."""
+"""The README's tables of training speed say what the kept results say, and so does the one of GPUs in the docs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,20 @@ def kept() -> dict[tuple[str, str], dict]:
     return {(r["work"], r["peer"]["name"]): r for r in results if r["machine"]["instructions"] == "AVX2"}
 
 
-def rows() -> list[list[str]]:
-    text = (ROOT / "README.md").read_text()
-    table = text[text.index("| work (`train.py") :].split("\n\n")[0].splitlines()[2:]
+def rows(page: str = "README.md", start: str = "| work (`train.py") -> list[list[str]]:
+    text = (ROOT / page).read_text()
+    table = text[text.index(start) :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table]
+
+
+def on_a_gpu() -> dict[tuple[str, str], dict]:
+    results = json.loads((ROOT / "benchmarks/results/gpu.json").read_text())["results"]
+    assert all(r["equal"]["ok"] and r["ours"]["how"]["layout"] == "forest by fused" for r in results)
+    return {(r["work"], r["peer"]["side"]): r for r in results}
+
+
+def figure(cell: str) -> float:
+    return float(cell.rstrip("×").replace(",", ""))
 
 
 @pytest.mark.parametrize("cells", rows(), ids=lambda cells: cells[0].split("`")[1])
@@ -45,3 +55,36 @@ def test_a_row_is_what_was_measured(cells: list[str]) -> None:
 
 def test_every_kept_result_beside_trl_is_shown() -> None:
     assert {cells[0].split("`")[1] for cells in rows()} == {w for w, peer in kept() if peer in (WHOLE, BEST)}
+
+
+@pytest.mark.parametrize("cells", rows(start="| work (`gpu.py --work"), ids=lambda cells: cells[0].split("`")[1])
+def test_a_row_is_what_was_measured_on_a_gpu(cells: list[str]) -> None:
+    result = on_a_gpu()[cells[0].split("`")[1], "trl"]
+    sides = [result[side][key] for side in ("ours", "peer") for key in ("tokens_per_s", "peak_gb")]
+    assert [figure(cell) for cell in cells[1:5]] == [
+        pytest.approx(each, abs=0.51 if each > 1000 else 0.051) for each in sides
+    ]
+    assert figure(cells[5]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
+    assert figure(cells[6]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
+
+
+def test_the_docs_tell_every_result_on_a_gpu() -> None:
+    results, work, told = on_a_gpu(), "", set()
+    for cells in rows("docs/speed.md", "| `gpu.py --work …` | side"):
+        work = cells[0].split("`")[1] if cells[0] else work
+        side = {"ours": "ours", "TRL": "trl", "PEFT's plain loop": "plain"}[cells[1]]
+        if side == "ours":
+            one = next(r["ours"] for (which, _), r in results.items() if which == work)
+            assert cells[5:8] == ["", "", ""]
+        else:
+            result = results[work, side]
+            one = result["peer"]
+            told.add((work, side))
+            assert figure(cells[5]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
+            assert figure(cells[6]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
+            assert float(cells[7]) == pytest.approx(result["equal"]["max_gap"], rel=0.05)
+        for cell, key, off in zip(
+            cells[2:5], ("tokens_per_s", "tflop_per_s", "peak_gb"), (0.51, 0.51, 0.051), strict=True
+        ):
+            assert figure(cell) == pytest.approx(one[key], abs=off)
+    assert told == results.keys()
