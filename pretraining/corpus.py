@@ -18,7 +18,7 @@ from .tokenizer import END_ID, START, STOP
 
 SOURCES = ("books", "docs", "textbooks", "dialogue", "qa", "tasks")
 # Thinned in training: persona chats (a voice of their own), questions about rare diseases (thousands of one pattern).
-THINNED = {"synthetic-persona-chat": 0.25, "medquad": 0.35}
+THINNED = {"synthetic-persona-chat": 0.5, "medquad": 0.7}
 
 Row = dict[str, Any]
 
@@ -78,12 +78,13 @@ def streams(corpus: Path, tokenizer: Tokenizer, work: Path) -> tuple[dict[str, S
     """Training (thinned) and held-out streams of every source; made once per work folder."""
     train, held = {}, {}
     for source in SOURCES:
+        paths = {name: work / f"{source}.{name}.npy" for name in ("train", "held")}
+        if not all(path.exists() for path in paths.values()):
+            training, holdout = split(corpus, source)
+            for name, documents in (("train", thin(training)), ("held", holdout)):
+                stream = encode(tokenizer, documents)
+                paths[name].with_suffix(".size").write_text(str(stream.size))
+                np.save(paths[name], stream.ids)
         for name, part in (("train", train), ("held", held)):
-            path = work / f"{source}.{name}.npy"
-            if not path.exists():
-                training, holdout = split(corpus, source)
-                stream = encode(tokenizer, thin(training) if name == "train" else holdout)
-                (work / f"{source}.{name}.size").write_text(str(stream.size))
-                np.save(path, stream.ids)
-            part[source] = Stream(np.load(path), int((work / f"{source}.{name}.size").read_text()))
+            part[source] = Stream(np.load(paths[name]), int(paths[name].with_suffix(".size").read_text()))
     return train, held

@@ -21,10 +21,11 @@ from . import tokenizer as pieces
 from .hands import Hands
 from .measure import bits_per_byte
 from .mixture import Mixture, prepare
-from .network import Seedling, Shape, parameters, read
+from .network import Row, Seedling, Shape, parameters, read
 from .optimizer import Optimizers
 from .package import write
-from .stages import MICRO_TOKENS, PARTS, STAGES, TOTAL, rate, stage_at
+from .replay import Replayed
+from .stages import PARTS, Schedule
 
 SEED = 0
 AVERAGE = (
@@ -35,12 +36,13 @@ AVERAGE = (
 class Run:
     """All that changes, and how it is kept."""
 
-    def __init__(self, shape: Shape, mixture: Mixture, dtype: torch.dtype):
+    def __init__(self, shape: Shape, mixture: Mixture, schedule: Schedule, dtype: torch.dtype, device: str = "cpu"):
         torch.manual_seed(SEED)
-        self.model = Seedling(shape, dtype)
+        self.model = Seedling(shape, dtype).to(device)
         self.optimizers = Optimizers(self.model, dtype)
         self.average = {n: p.detach().clone() for n, p in self.model.named_parameters()}
-        self.mixture, self.step, self.tokens, self.seconds = mixture, 0, 0, 0.0
+        self.mixture, self.schedule, self.device = mixture, schedule, device
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
 
     def save(self, path: Path) -> None:
         state = {
@@ -56,48 +58,54 @@ class Run:
         fresh.replace(path)
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         self.optimizers.load_state_dict(state["optimizers"])
         self.average = state["average"]
         self.mixture.given = Counter(state["given"])
-        torch.set_rng_state(state["random"])
+        torch.set_rng_state(state["random"].cpu())
         self.step, self.tokens, self.seconds = state["counts"]
 
     @torch.no_grad()
     def take_average(self, kept: float = AVERAGE) -> None:
-        for name, p in self.model.named_parameters():
-            self.average[name].lerp_(p, 1 - kept)
+        torch._foreach_lerp_(list(self.average.values()), list(self.model.parameters()), 1 - kept)
 
 
-def gradients(run: Run, loss: Callable) -> Callable[[tuple[torch.Tensor, torch.Tensor]], tuple]:
-    """What a part of a step is worth: its loss (a sum), and the gradient of each parameter."""
+def gradients(run: Run) -> Callable[[Row], tuple]:
+    """What a row is worth: its loss (a sum), and the gradient of each parameter."""
     parameters = list(run.model.parameters())
 
-    def of(part: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, tuple[torch.Tensor, ...]]:
-        nats = loss(*part)
-        return nats.item(), torch.autograd.grad(nats, parameters)
+    def of(row: Row) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        nats = run.model.loss(row)
+        return nats.detach(), torch.autograd.grad(nats, parameters)
 
     return of
 
 
-def train_step(run: Run, hands: Hands) -> dict[str, float]:
-    """One optimiser step: `PARTS` micro-batches, their weighted losses over the step's total weight."""
-    stage = STAGES[stage_at(run.step)[0]]
+def train_step(run: Run, hands: Callable[[list[Row]], list]) -> tuple[torch.Tensor, float]:
+    """One optimiser step over the parts' weighted losses by the step's total weight: its loss and the rate.
+
+    The loss stays where it is computed: reading it would make a GPU wait.
+    """
+    stage = run.schedule.stages[run.schedule.at(run.step)[0]]
     batches = [run.mixture.batch(run.step, number, part) for number, part in enumerate(stage.parts)]
     weight = sum(float(weights.sum()) for _, weights in batches)
-    nats = 0.0
-    for one, grads in hands(batches):
-        nats += one / weight
-        for p, grad in zip(run.model.parameters(), grads, strict=True):
-            p.grad = grad / weight if p.grad is None else p.grad.add_(grad, alpha=1 / weight)
-    scale = rate(run.step)
+    weighed = [(ids, weights / weight) for ids, weights in batches]
+    # A core is fastest with what stays in its caches, a GPU with all at once.
+    rows = [Row.of(weighed)] if run.device == "cuda" else [Row.of([one]) for one in weighed]
+    losses, parts = zip(*hands(rows), strict=True)
+    summed = list(parts[0])
+    for grads in parts[1:]:
+        torch._foreach_add_(summed, grads)
+    for p, grad in zip(run.model.parameters(), summed, strict=True):
+        p.grad = grad
+    scale = run.schedule.rate(run.step)
     run.optimizers.step(scale)
     run.step += 1
-    run.tokens += MICRO_TOKENS * PARTS
+    run.tokens += run.mixture.tokens * len(batches)
     if run.step % 10 == 0:
         run.take_average()
-    return {"loss": nats, "rate": scale}
+    return torch.stack(losses).sum(), scale
 
 
 @torch.no_grad()
@@ -113,16 +121,21 @@ def probe(
     for name, stream in held.items():
         ids = stream.ids[:tokens]
         short[name] = corpora.Stream(ids, round(stream.bytes_per_token * len(ids)))
-    bits = {name: round(bits_per_byte(run.model, stream), 3) for name, stream in short.items()}
+    bits = {name: round(bits_per_byte(run.model, stream, device=run.device), 3) for name, stream in short.items()}
     generator = torch.Generator().manual_seed(1)
-    half = torch.randint(pieces.FIRST_PLAIN_ID, run.model.shape.vocabulary, (16, 64), generator=generator)
+    half = torch.randint(pieces.FIRST_PLAIN_ID, run.model.shape.vocabulary, (16, 64), generator=generator).to(
+        run.device
+    )
     logits = run.model(torch.cat([half, half], 1))[:, 64:-1].float()
     copying = torch.nn.functional.cross_entropy(logits.flatten(0, 1), half[:, 1:].flatten()).item()
     return {"bits_per_byte": bits, "copying": round(copying, 3)}
 
 
 def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int, second: bool) -> None:
-    hands = Hands(gradients(run, torch.compile(run.model.loss, dynamic=False)), second)
+    run.model.compile()
+    worth, schedule = gradients(run), run.schedule
+    hands = Replayed(worth, run.device) if run.device == "cuda" else Hands(worth, second)
+    notes, probes = max(1, min(100, schedule.steps // 50)), max(1, schedule.steps // 10)
     log = (work / "log.jsonl").open("a")
 
     def note(**what: object) -> None:
@@ -133,31 +146,36 @@ def grow(run: Run, held: dict[str, corpora.Stream], work: Path, every: int, seco
 
     if run.step == 0:
         note(step=0, **probe(run, held))
-    note(event="start", step=run.step, total=TOTAL, parameters=parameters(run.model), shape=asdict(run.model.shape))
-    while run.step < TOTAL:
-        number = stage_at(run.step)[0]
-        began = time.perf_counter()
-        figures = train_step(run, hands)
-        run.seconds += time.perf_counter() - began
-        if run.step % 20 == 0:
-            speed = round(MICRO_TOKENS * PARTS / (time.perf_counter() - began))
-            note(
-                step=run.step,
-                stage=STAGES[number].name,
-                tokens=run.tokens,
-                seconds=round(run.seconds),
-                tokens_per_second=speed,
-                **{k: round(v, 4) for k, v in figures.items()},
-            )
-        if run.step % every == 0 or run.step == TOTAL:
+    facts = {"device": run.device, "tokens_per_step": run.mixture.tokens * PARTS, "peak": schedule.peak}
+    note(
+        event="start",
+        step=run.step,
+        of=schedule.steps,
+        parameters=parameters(run.model),
+        **asdict(run.model.shape),
+        **facts,
+    )
+    clock, read = time.perf_counter(), run.tokens
+    while run.step < schedule.steps:
+        number = schedule.at(run.step)[0]
+        loss, scale = train_step(run, hands)
+        if run.step % notes == 0 or run.step == schedule.steps:
+            nats, took = round(loss.item(), 4), time.perf_counter() - clock
+            run.seconds += took
+            figures = {"tokens": run.tokens, "seconds": round(run.seconds), "rate": round(scale, 4)}
+            speed = round((run.tokens - read) / took)
+            note(step=run.step, stage=schedule.stages[number].name, loss=nats, **figures, tokens_per_second=speed)
+            clock, read = time.perf_counter(), run.tokens
+        if run.step % every == 0 or run.step == schedule.steps:
             run.save(work / "checkpoint.pt")
-        if run.step % 150 == 0:
+        if run.step % probes == 0:
             note(step=run.step, **probe(run, held))
-        if stage_at(run.step)[0] != number:
-            weights = run.average if run.step < TOTAL else dict(run.model.named_parameters())
-            write(work / STAGES[number].name, run.model.shape, weights, work / "tokenizer.json")
-            run.save(work / STAGES[number].name / "checkpoint.pt")  # to go on from, with more of this stage
-            note(step=run.step, event="stage done", stage=STAGES[number].name, averaged=run.step < TOTAL)
+            clock, read = time.perf_counter(), run.tokens
+        if schedule.at(run.step)[0] != number:
+            done = run.step == schedule.steps
+            name, weights = schedule.stages[number].name, dict(run.model.named_parameters()) if done else run.average
+            write(work / name, run.model.shape, weights, work / "tokenizer.json")
+            note(step=run.step, event="stage done", stage=name, averaged=not done)
 
 
 def prepared_tokenizer(corpus: Path, work: Path, vocabulary: int) -> Path:
@@ -176,16 +194,24 @@ def main() -> None:
     parser.add_argument("--first", type=Path, help="the model to go on from: its shape and weights")
     parser.add_argument("--second", action="store_true", help="a second thread, for what a free core can take")
     parser.add_argument("--seed", type=int, default=0, help="which windows are drawn; a new one for each further run")
+    parser.add_argument("--steps", type=int, default=6000, help="all of them: the stages share them")
+    parser.add_argument("--peak", type=float, default=1.0, help="of the optimisers' own rates; less than 1 to go on")
+    parser.add_argument("--micro", type=int, default=2048, help="tokens of a micro-batch; a step has four")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--mlp", type=int, default=Shape.mlp, help="neurons of each MLP, without --first")
+    parser.add_argument("--layers", type=int, default=Shape.layers, help="likewise")
     parser.add_argument("--own", type=int, default=16000, help="conversations of our own tasks, of each kind")
     parser.add_argument("--every", type=int, default=150, help="steps between checkpoints")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
-    shape = Shape.of(options.first) if options.first else Shape()
+    shape = Shape.of(options.first) if options.first else Shape(mlp=options.mlp, layers=options.layers)
     tokenizer = pieces.load(prepared_tokenizer(options.corpus, options.work, shape.vocabulary))
     pools, held = prepare(options.corpus, tokenizer, options.work, options.own)
-    run = Run(shape, Mixture(pools, shape.vocabulary, options.seed), getattr(torch, options.dtype))
+    mixture = Mixture(pools, shape.vocabulary, options.seed, options.micro)
+    schedule = Schedule(options.steps, options.peak)
+    run = Run(shape, mixture, schedule, getattr(torch, options.dtype), options.device)
     if (options.work / "checkpoint.pt").exists():
         run.load(options.work / "checkpoint.pt")
     elif options.first:

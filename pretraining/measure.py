@@ -11,9 +11,9 @@ from .corpus import Stream
 
 
 @torch.no_grad()
-def bits_per_byte(logits, stream: Stream, length: int = 512, batch: int = 8) -> float:
-    """`logits` takes `(batch, length)` ids. Whole windows only, the rest by proportion."""
-    ids = torch.from_numpy(stream.ids.astype("int64"))
+def bits_per_byte(logits, stream: Stream, length: int = 512, batch: int = 8, device: str = "cpu") -> float:
+    """`logits` takes `(batch, length)` ids on `device`. Whole windows only, the rest by proportion."""
+    ids = torch.from_numpy(stream.ids.astype("int64")).to(device)
     windows = (len(ids) - 1) // length
     x = ids[: windows * length].view(windows, length)
     y = ids[1 : windows * length + 1].view(windows, length)

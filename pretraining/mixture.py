@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +21,13 @@ from torch import Tensor
 
 from . import corpus as corpora
 from .corpus import Stream
-from .stages import MICRO_TOKENS, Part
+from .stages import Part
 from .tasks import banks, episodes, labels
 from .tokenizer import END_ID, FIRST_PLAIN_ID
 
 GIVEN_WEIGHT = 0.1  # of tokens that a task gives rather than asks for
 OWN = ("own", "shots")
+EACH = 500  # conversations made in one go
 CHATS = ("dialogue", "qa", "tasks")
 
 
@@ -39,19 +43,29 @@ class Pool:
     def __post_init__(self) -> None:
         self.starts = np.concatenate([[0], np.flatnonzero(self.ids == END_ID)[:-1] + 1])
 
-    def window(self, turn: int, length: int, seed: int, r: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The `turn`-th window: every place once in shuffled order, then again with another offset."""
-        count = (len(self.ids) - length - 1) // length
-        epoch, place = divmod(turn, count)
-        shuffled = np.random.default_rng((seed, epoch, length)).permutation(count)
-        at = int(shuffled[place]) * length + (epoch * 97) % length
-        if r.random() < self.aligned:
-            at = int(self.starts[min(np.searchsorted(self.starts, at), len(self.starts) - 1)])
-        at = min(at, len(self.ids) - length - 1)
-        ids = self.ids[at : at + length + 1].astype(np.int64)
+    def windows(
+        self, turn: int, count: int, length: int, seed: int, r: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`count` windows [count, length + 1] from the `turn`-th on, and their targets' weights [count, length].
+
+        Every place comes once, in shuffled order, then again with another offset.
+        """
+        places = (len(self.ids) - length - 1) // length
+        epochs, which = np.divmod(np.arange(turn, turn + count), places)
+        at = np.array([_shuffled(seed, int(e), length, places)[w] for e, w in zip(epochs, which, strict=True)])
+        at = at * length + (epochs * 97) % length
+        to_start = r.random(count) < self.aligned
+        starts = self.starts[np.minimum(np.searchsorted(self.starts, at), len(self.starts) - 1)]
+        at = np.minimum(np.where(to_start, starts, at), len(self.ids) - length - 1)
+        where = at[:, None] + np.arange(length + 1)
         if self.weights is None:
-            return ids, np.ones(length, dtype=np.float32)
-        return ids, self.weights[at + 1 : at + length + 1].astype(np.float32) / 100
+            return self.ids[where].astype(np.int64), np.ones((count, length), np.float32)
+        return self.ids[where].astype(np.int64), self.weights[where[:, 1:]].astype(np.float32) / 100
+
+
+@lru_cache(64)
+def _shuffled(seed: int, epoch: int, length: int, places: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch, length)).permutation(places)
 
 
 def frequent_words(streams: dict[str, list[corpora.Row]], count: int = 6000) -> list[str]:
@@ -83,33 +97,41 @@ def sentences(textbooks: list[corpora.Row], each: int = 1500) -> dict[str, list[
     }
 
 
-def own_pool(tokenizer: Tokenizer, count: int, shots: bool, seed: int) -> Pool:
-    """Conversations of our own tasks, tokenised, with a full weight on what the assistant says."""
+def _conversations(given: tuple[Tokenizer, bool, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Some conversations of our own tasks: tokens, and a full weight on what the assistant says."""
+    tokenizer, shots, seed = given
     r = random.Random(seed)
-    segments = [episode for _ in range(count) for episode in [*episodes.episode(r, shots), ("<|endoftext|>", False)]]
-    encoded = tokenizer.encode_batch([text for text, _ in segments], add_special_tokens=False)
+    segments = [episode for _ in range(EACH) for episode in [*episodes.episode(r, shots), ("<|endoftext|>", False)]]
+    encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text, _ in segments]
     weights = [
-        np.full(len(e.ids), 100 if learnt else round(100 * GIVEN_WEIGHT), np.uint8)
-        for e, (_, learnt) in zip(encoded, segments, strict=True)
+        np.full(len(ids), 100 if learnt else round(100 * GIVEN_WEIGHT), np.uint8)
+        for ids, (_, learnt) in zip(encoded, segments, strict=True)
     ]
-    return Pool(
-        np.concatenate([np.array(e.ids, dtype=np.uint16) for e in encoded]), np.concatenate(weights), aligned=1.0
-    )
+    return np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded]), np.concatenate(weights)
+
+
+def own_pool(tokenizer: Tokenizer, count: int, shots: bool, seed: int) -> Pool:
+    """`count` conversations of our own tasks, `EACH` to a seed: they do not depend on how many processes there are."""
+    jobs = [(tokenizer, shots, f"{seed}/{number}") for number in range(-(-count // EACH))]
+    with ProcessPoolExecutor(mp_context=get_context("fork")) as workers:  # they have the words
+        made = list(workers.map(_conversations, jobs))
+    return Pool(np.concatenate([ids for ids, _ in made]), np.concatenate([w for _, w in made]), aligned=1.0)
 
 
 def prepare(corpus: Path, tokenizer: Tokenizer, work: Path, own: int) -> tuple[dict[str, Pool], dict[str, Stream]]:
     """All pools (cached in `work`) and the held-out streams."""
+    kinds = (("own", False, 11), ("shots", True, 12))
+    if not all((work / f"{name}.npz").exists() for name, _, _ in kinds):
+        training = {source: corpora.split(corpus, source)[0] for source in ("docs", "textbooks", "dialogue")}
+        banks.use_vocabulary(frequent_words(training))
+        labels.use_sentences(sentences(training["textbooks"]))
+        for name, shots, seed in kinds:
+            pool = own_pool(tokenizer, own, shots, seed)
+            np.savez(work / f"{name}.npz", ids=pool.ids, weights=pool.weights)
     train, held = corpora.streams(corpus, tokenizer, work)
     pools = {name: Pool(stream.ids, aligned=0.5 if name in CHATS else 0.0) for name, stream in train.items()}
-    for name, shots, seed in (("own", False, 11), ("shots", True, 12)):
-        path = work / f"{name}.npz"
-        if not path.exists():
-            training = {source: corpora.split(corpus, source)[0] for source in ("docs", "textbooks", "dialogue")}
-            banks.use_vocabulary(frequent_words(training))
-            labels.use_sentences(sentences(training["textbooks"]))
-            pool = own_pool(tokenizer, own, shots, seed)
-            np.savez(path, ids=pool.ids, weights=pool.weights)
-        kept = np.load(path)
+    for name, _, _ in kinds:
+        kept = np.load(work / f"{name}.npz")
         pools[name] = Pool(kept["ids"], kept["weights"], aligned=1.0)
     return pools, held
 
@@ -129,23 +151,25 @@ class Mixture:
     pools: dict[str, Pool]
     vocabulary: int
     seed: int
+    tokens: int = 2048  # of a micro-batch
     given: Counter[str] = field(default_factory=Counter)  # windows given, per source and length
 
     def batch(self, step: int, number: int, part: Part) -> tuple[Tensor, Tensor]:
         """A micro-batch: windows of `part.length` + 1 tokens, and the weights of their targets."""
-        length, count, shares = part.length, MICRO_TOKENS // part.length, part.shares
+        length, names = part.length, list(part.shares)
         r = np.random.default_rng((self.seed, step, number))
-        names = list(shares)
-        chances = np.array([shares[n] for n in names])
-        ids, weights = np.empty((count, length + 1), np.int64), np.ones((count, length), np.float32)
-        for i in range(count):
-            name = names[int(r.choice(len(names), p=chances / chances.sum()))]
-            if name == "copy":
-                ids[i] = repeated(self.pools["books"], length, self.vocabulary, r)
+        chances = np.array([part.shares[n] for n in names])
+        ids, weights = [], []
+        for name, count in zip(names, r.multinomial(self.tokens // length, chances / chances.sum()), strict=True):
+            if not count:
                 continue
-            key = f"{name}/{length}"
-            ids[i], weights[i] = self.pools[name].window(self.given[key], length, self.seed, r)
-            self.given[key] += 1
-            if name in OWN:
-                weights[i] *= part.emphasis
-        return torch.from_numpy(ids), torch.from_numpy(weights)
+            if name == "copy":
+                windows = np.stack([repeated(self.pools["books"], length, self.vocabulary, r) for _ in range(count)])
+                worth = np.ones((count, length), np.float32)
+            else:
+                key = f"{name}/{length}"
+                windows, worth = self.pools[name].windows(self.given[key], int(count), length, self.seed, r)
+                self.given[key] += int(count)
+            ids.append(windows)
+            weights.append(worth * part.emphasis if name in OWN else worth)
+        return torch.from_numpy(np.concatenate(ids)), torch.from_numpy(np.concatenate(weights))

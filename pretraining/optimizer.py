@@ -34,15 +34,14 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 shapes[p.shape].append(p)
             for shape, alike in shapes.items():
-                steps = []
-                for p in alike:
-                    buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    buffer.lerp_(p.grad, 1 - group["momentum"])
-                    steps.append(p.grad.lerp(buffer, group["momentum"]))
+                grads = [p.grad for p in alike]
+                kept = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in alike]
+                torch._foreach_lerp_(kept, grads, 1 - group["momentum"])
+                steps = torch._foreach_lerp(grads, kept, group["momentum"])
                 updates = orthogonal(torch.stack(steps), group["dtype"])
                 rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, update in zip(alike, updates, strict=True):
-                    p.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-rate)
+                torch._foreach_mul_(alike, 1 - group["lr"] * group["decay"])
+                torch._foreach_add_(alike, list(updates), alpha=-rate)
 
 
 class Optimizers:
@@ -54,7 +53,7 @@ class Optimizers:
         self.others = [p for n, p in named if p.ndim != 2 or "embed" in n]
         self.both = [
             Muon(matrices, lr=matrix_rate, dtype=dtype),
-            torch.optim.AdamW(self.others, lr=other_rate, betas=(0.9, 0.95), weight_decay=0.0),
+            torch.optim.AdamW(self.others, lr=other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
         ]
         self.peaks = [o.param_groups[0]["lr"] for o in self.both]
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MICRO_TOKENS = 2048  # of one micro-batch: what stays in a core's caches
-PARTS = 4  # micro-batches of a step
-
 
 @dataclass(frozen=True)
 class Part:
@@ -20,42 +17,52 @@ class Part:
 @dataclass(frozen=True)
 class Stage:
     name: str
-    steps: int
+    share: float  # of all steps
     first_rate: float  # a share of the peak
     last_rate: float
     parts: tuple[Part, ...]
 
 
-MIX = {"books": 0.24, "docs": 0.17, "textbooks": 0.16, "dialogue": 0.15, "qa": 0.10, "tasks": 0.08}
-MIX |= {"own": 0.05, "copy": 0.05}
-TALK = {"books": 0.08, "docs": 0.08, "textbooks": 0.08, "dialogue": 0.34, "qa": 0.13, "tasks": 0.21}
-TALK |= {"own": 0.05, "copy": 0.03}
-LONG = {"shots": 0.45, "docs": 0.14, "books": 0.14, "textbooks": 0.10, "dialogue": 0.07, "tasks": 0.06, "copy": 0.04}
+MIX = {"books": 0.23, "docs": 0.17, "textbooks": 0.16, "dialogue": 0.13, "qa": 0.11, "tasks": 0.07}
+MIX |= {"own": 0.07, "copy": 0.06}
+TALK = {"books": 0.08, "docs": 0.08, "textbooks": 0.08, "dialogue": 0.32, "qa": 0.15, "tasks": 0.17}
+TALK |= {"own": 0.08, "copy": 0.04}
+LONG = {"shots": 0.45, "docs": 0.14, "books": 0.14, "textbooks": 0.10, "dialogue": 0.07, "tasks": 0.05, "copy": 0.05}
 
-# One falling line, from the first step to the last: a trained model that starts again at a high rate pays for it first.
 STAGES = (
-    Stage("stem", 650, 1.0, 0.5, (Part(256, MIX), Part(256, MIX), Part(256, MIX), Part(512, TALK))),
-    Stage("bough", 500, 0.5, 0.5 * 150 / 650, (Part(256, MIX), Part(512, MIX), Part(512, TALK), Part(1024, LONG))),
-    Stage("seed", 150, 0.5 * 150 / 650, 0.0, (Part(512, MIX), Part(512, TALK), Part(512, TALK), Part(2048, LONG))),
+    Stage("stem", 0.45, 1.0, 1.0, (Part(256, MIX), Part(512, MIX), Part(512, TALK), Part(1024, LONG))),
+    Stage("bough", 0.35, 1.0, 0.36, (Part(512, MIX), Part(512, MIX), Part(512, TALK), Part(1024, LONG))),
+    Stage("seed", 0.2, 0.36, 0.0, (Part(512, MIX), Part(512, TALK), Part(512, TALK), Part(2048, LONG))),
 )
-TOTAL = sum(stage.steps for stage in STAGES)
-PEAK = 0.4  # of the optimisers' own rates: the first model has been trained already
-WARM_UP = 60
-FLOOR = 0.01
+PARTS = len(STAGES[0].parts)
+FLOOR = 0.002
 
 
-def stage_at(step: int, stages: tuple[Stage, ...] = STAGES) -> tuple[int, int]:
-    """The stage's number, and how many of its steps are done."""
-    for number, stage in enumerate(stages):
-        if step < stage.steps:
-            return number, step
-        step -= stage.steps
-    return len(stages), 0
+@dataclass(frozen=True)
+class Schedule:
+    """The stages over `steps` steps; `peak` is a share of the optimisers' own rates (1 from nothing, less later)."""
 
+    steps: int
+    peak: float
+    stages: tuple[Stage, ...] = STAGES
 
-def rate(step: int) -> float:
-    """What the peak rates are multiplied by: in a straight line from the stage's first value to its last."""
-    number, done = stage_at(step)
-    stage = STAGES[number]
-    falling = stage.first_rate + (stage.last_rate - stage.first_rate) * done / stage.steps
-    return PEAK * min(1.0, (step + 1) / WARM_UP) * max(FLOOR, falling)
+    @property
+    def warm_up(self) -> int:
+        return min(200, self.steps // 20 + 1)
+
+    def at(self, step: int) -> tuple[int, float]:
+        """The stage's number, and how much of it is done, 0 to 1. After the last step: the number of stages."""
+        begins = 0.0
+        for number in range(len(self.stages)):
+            ends = round(sum(s.share for s in self.stages[: number + 1]) * self.steps)
+            if step < ends:
+                return number, (step - begins) / (ends - begins)
+            begins = ends
+        return len(self.stages), 0.0
+
+    def rate(self, step: int) -> float:
+        """What the optimisers' rates are multiplied by: in a straight line from a stage's first value to its last."""
+        number, done = self.at(step)
+        stage = self.stages[number]
+        falling = stage.first_rate + (stage.last_rate - stage.first_rate) * done
+        return self.peak * min(1.0, (step + 1) / self.warm_up) * max(FLOOR, falling)

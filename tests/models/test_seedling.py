@@ -185,18 +185,19 @@ def fresh_run():
     from pretraining.grow import Run
     from pretraining.mixture import Mixture, Pool
     from pretraining.network import Shape
+    from pretraining.stages import Schedule
 
     ids = np.random.default_rng(0).integers(5, 64, 5000).astype(np.uint16)
     names = ("books", "docs", "textbooks", "dialogue", "qa", "tasks", "own", "shots")
     mixture = Mixture({name: Pool(ids) for name in names}, 64, 0)
-    return Run(Shape(64, 32, 48, 1, 2, 2, 16), mixture, torch.float32)
+    return Run(Shape(64, 32, 48, 1, 2, 2, 16), mixture, Schedule(8, 1.0), torch.float32)
 
 
 def grown(run, steps: int, second: bool = False):
     from pretraining.grow import gradients, train_step
     from pretraining.hands import Hands
 
-    hands = Hands(gradients(run, run.model.loss), second)
+    hands = Hands(gradients(run), second)
     return [train_step(run, hands) for _ in range(steps)][-1]
 
 
@@ -244,47 +245,6 @@ def test_a_second_hand_that_is_held_up_costs_little_and_changes_nothing():
 
     with pytest.raises(ValueError, match="out of memory"):
         Hands(fails, second=True)([1, 2, 3, 4])
-
-
-def test_a_blend_lies_between_two_models(tmp_path):
-    pytest.importorskip("zstandard")
-    import sys
-    from unittest.mock import patch
-
-    from pretraining import first
-    from pretraining.network import Seedling, Shape
-    from pretraining.package import write
-
-    shape = Shape(64, 32, 48, 1, 2, 2, 16)
-    sides = []
-    for name in ("a", "b"):
-        torch.manual_seed(len(sides))
-        model = Seedling(shape)
-        write(tmp_path / name, shape, dict(model.named_parameters()), SEEDLING / "tokenizer.json")
-        sides.append(model.state_dict()["model.embed_tokens.weight"].bfloat16().float())
-    told = ["first", str(tmp_path / "a"), str(tmp_path / "b"), "--share", "0.75", "--out", str(tmp_path / "c")]
-    with patch.object(sys, "argv", told):
-        first.main()
-    made = AutoModelForCausalLM.from_pretrained(tmp_path / "c", dtype=torch.float32).get_input_embeddings().weight
-    assert torch.allclose(made, sides[0] * 0.25 + sides[1] * 0.75, atol=1e-3)
-
-
-def test_widened_mlps_compute_the_same():
-    pytest.importorskip("zstandard")
-    from dataclasses import replace
-
-    from pretraining.first import widen
-    from pretraining.network import Seedling, Shape
-
-    shape = Shape(64, 32, 48, 2, 2, 2, 16)
-    narrow, wide = Seedling(shape, torch.float32), Seedling(replace(shape, mlp=80), torch.float32)
-    for p in narrow.parameters():  # nothing stays at nought
-        torch.nn.init.normal_(p, std=0.1)
-    wide.load_state_dict(widen(narrow.state_dict(), 80))
-    ids = torch.randint(0, 64, (2, 20))
-    assert torch.allclose(wide(ids), narrow(ids), atol=1e-5)
-    grown = torch.autograd.grad(wide(ids).logsumexp(-1).sum(), wide.model.layers[0].mlp.down_proj.weight)[0]
-    assert grown[:, 48:].abs().max() > 0  # the new neurons are learnt from the first step on
 
 
 def test_the_peer_of_the_benchmark_gives_probabilities():
