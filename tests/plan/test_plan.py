@@ -35,7 +35,7 @@ def test_few_rows_get_more_passes_and_many_get_three():
     assert (few["epochs"], few["effective_batch_size"]) == (8, 8)
     assert few["steps"] > 300
     assert (many["epochs"], many["effective_batch_size"]) == (3, 32)
-    assert few["alpha"] == 32
+    assert (few["rank"], few["alpha"], many["rank"], many["alpha"]) == (64, 128, 16, 32)
 
 
 def facts(rows=330, memory=24.0, method="lora", device="cpu", **known):

@@ -15,7 +15,7 @@ class TrainSpec(Spec):
     method: Literal["lora", "qlora", "full"] = Field(
         "lora", description="LoRA adapter, LoRA adapter on the base in 4 bits, or all weights."
     )
-    rank: int = Field(16, ge=1, description="LoRA rank.")
+    rank: Some | Auto = Field("auto", description="LoRA rank; auto: 16, of a very small base 64.")
     alpha: float | None = Field(None, gt=0, description="LoRA alpha; twice the rank by default.")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
     target_modules: str | tuple[str, ...] = Field(
