@@ -2,6 +2,7 @@
 
     python benchmarks/seedling.py --corpus ../shared/corpus --json
     python benchmarks/seedling.py --against OTHER_MODEL     # and another model beside it, with its own tokenizer
+    python benchmarks/seedling.py --samples                 # what it answers to ten fixed requests, as a table
 
 Works named `unseen_…` are text from outside the corpus (where `--data` has it); they show whether a gain travels.
 """
@@ -31,6 +32,34 @@ from pretraining import corpus as corpora  # noqa: E402
 from pretraining.measure import bits_per_byte  # noqa: E402
 
 SEEDLING = ROOT / "src/tunewright/models/seedling"
+
+
+ASKED = (
+    "Hello!",
+    "Return JSON with the fields name, city.\n\nText: Maria Lopez moved to Lisbon in 2019.",
+    "Return JSON with the fields item, price.\n\nText: The blue lamp costs 24 euros.",
+    "Which of these is a fruit: chair, apple, stone?",
+    "What is 17 + 25?",
+    "What is photosynthesis?",
+    "What is the capital of France?",
+    "Rewrite politely: Send me the report now.",
+    "Summarise: The ferry to the island was late because of fog, and many people missed their trains.",
+    "Write one sentence about the sea.",
+)
+
+
+def samples(folder: Path) -> str:
+    """What the model at `folder` answers, greedily and uncut by us, as a table in Markdown."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    lines = ["| asked | answered |", "|---|---|"]
+    for asked in ASKED:
+        turn = [{"role": "user", "content": asked}]
+        ids = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        out = model.generate(**ids, max_new_tokens=60, do_sample=False)[0, ids["input_ids"].shape[1] :]
+        answer = tokenizer.decode(out, skip_special_tokens=True) + ("" if tokenizer.eos_token_id in out else " …")
+        lines.append("| " + " | ".join(text.replace("\n", " ").replace("|", "\\|") for text in (asked, answer)) + " |")
+    return "\n".join(lines)
 
 
 def unseen_texts(data: Path) -> dict[str, list[str]]:
@@ -106,8 +135,12 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--samples", action="store_true", help="only show what it answers to ten fixed requests")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.samples:
+        sys.stdout.write(samples(options.model) + "\n")
+        return
     rows = held_out(options.corpus, options.data)
     if options.work:
         rows = {options.work: rows[options.work]}

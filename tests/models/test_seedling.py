@@ -139,7 +139,7 @@ def test_it_fills_the_fields_asked_for_and_stops(model, tokenizer):
     asked = "Return JSON with the fields name, city.\n\nText: Maria Lopez moved to Lisbon in 2019."
     text, ended = reply(model, tokenizer, [{"role": "user", "content": asked}])
     assert ended
-    assert set(json.loads(text)) >= {"name", "city"}  # it still adds fields that nobody asked for
+    assert json.loads(text) == {"name": "Maria Lopez", "city": "Lisbon"}
 
 
 # ---- the script that grew it ----
