@@ -1,6 +1,7 @@
 """K21: merged in fp32, a model gives the adapter's log-probabilities to 1e-5.
 
-Of tokens that nobody would say, at -30, it is 1e-5 of that: rounding a merged weight to fp32 costs as much.
+Of tokens that hardly anybody would say, at -10 and below, it is 1e-5 of that:
+rounding a merged weight to fp32 costs as much.
 """
 
 import copy
