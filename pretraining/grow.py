@@ -109,23 +109,16 @@ def train_step(run: Run, hands: Callable[[list[Row]], list]) -> tuple[torch.Tens
 
 
 @torch.no_grad()
-def probe(
-    run: Run, held: dict[str, corpora.Stream], weights: dict[str, torch.Tensor] | None = None, tokens: int = 24_000
-) -> dict:
+def probe(run: Run, held: dict[str, corpora.Stream], tokens: int = 24_000) -> dict:
     """Bits per byte on the beginning of each held-out source; nats on the second half of repeated random sequences."""
-    kept = run.model.state_dict()
-    if weights:
-        run.model.load_state_dict(weights)
-        kept = {n: t.clone() for n, t in kept.items()}
     short = {}
     for name, stream in held.items():
         ids = stream.ids[:tokens]
         short[name] = corpora.Stream(ids, round(stream.bytes_per_token * len(ids)))
     bits = {name: round(bits_per_byte(run.model, stream, device=run.device), 3) for name, stream in short.items()}
     generator = torch.Generator().manual_seed(1)
-    half = torch.randint(pieces.FIRST_PLAIN_ID, run.model.shape.vocabulary, (16, 64), generator=generator).to(
-        run.device
-    )
+    half = torch.randint(pieces.FIRST_PLAIN_ID, run.model.shape.vocabulary, (16, 64), generator=generator)
+    half = half.to(run.device)
     logits = run.model(torch.cat([half, half], 1))[:, 64:-1].float()
     copying = torch.nn.functional.cross_entropy(logits.flatten(0, 1), half[:, 1:].flatten()).item()
     return {"bits_per_byte": bits, "copying": round(copying, 3)}
