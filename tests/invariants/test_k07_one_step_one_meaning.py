@@ -123,13 +123,16 @@ def test_any_set_of_adapted_layers(preset: str | tuple[str, ...]) -> None:
     assert _apart(got, _gradients(model)) <= 1e-5
 
 
-@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
-def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "rank", "ratio"), [("lora", 4, 1), ("lora", 16, 4), ("qlora", 4, 1), ("full", 4, 1)]
+)
+def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, rank: int, ratio: float, tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
             "method": method,
-            "rank": 4,
-            "alpha": 8,
+            "rank": rank,
+            "alpha": 2 * rank,
+            "loraplus_lr_ratio": ratio,
             "effective_batch_size": 5,
             "epochs": 2,
             "learning_rate": 1e-3 if method == "full" else 5e-3,

@@ -25,7 +25,15 @@ from tunewright.train.step import Computer
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(
-    rank=4, alpha=8.0, dropout=0.1, effective_batch_size=4, steps=24, learning_rate=5e-3, checkpoints=8, seed=3
+    rank=4,
+    alpha=8.0,
+    dropout=0.1,
+    effective_batch_size=4,
+    steps=24,
+    learning_rate=5e-3,
+    loraplus_lr_ratio=2.0,
+    checkpoints=8,
+    seed=3,
 )
 _CHILD = """
 import os, signal, sys

@@ -31,8 +31,12 @@ def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> d
     rank = spec.rank if spec.rank != "auto" else 64 if parameters < _SMALL else 16
     values["rank"] = rank
     values["alpha"] = spec.alpha if spec.alpha is not None else 2.0 * rank
+    ratio = spec.loraplus_lr_ratio
+    if ratio == "auto":
+        ratio = 4.0 if spec.method != "full" and parameters < _SMALL else 1.0
+    values["loraplus_lr_ratio"] = ratio
     if spec.learning_rate == "auto":
-        values["learning_rate"] = learning_rate(spec.method, parameters)
+        values["learning_rate"] = learning_rate(spec.method, parameters, ratio)
     if spec.precision == "auto":
         values["precision"] = precision
     values["target_modules"] = (
@@ -43,15 +47,16 @@ def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> d
     return values
 
 
-def learning_rate(method: str, parameters: int) -> float:
+def learning_rate(method: str, parameters: int, ratio: float = 1.0) -> float:
     """Peak rate: for LoRA 2e-4 at 7 B weights rising as size to the power -0.355, which gives 3e-3 at 3.4 M.
 
     Both ends were measured (the 7 B one by many, the small one here); between them the rule interpolates. A base in 4
     bits changes nothing about it (Dettmers et al. 2023 use 2e-4 at 7 B too). Full tuning moves every weight and takes
-    a tenth.
+    a tenth. Where B learns at `ratio` times this rate, it is lower: beside a ratio of 4, 0.6 of it was best
+    (design/2026-11-26-lora-plus.md).
     """
     rate = min(3e-3, max(1e-4, 2e-4 * (7e9 / max(parameters, 1)) ** 0.355))
-    rate = rate / 10 if method == "full" else rate
+    rate = rate / 10 if method == "full" else rate * (0.6 if ratio > 1 else 1)
     digits = -math.floor(math.log10(rate)) + 1
     return float(round(rate, digits))
 

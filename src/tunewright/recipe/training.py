@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tunewright.recipe.base import Above, Auto, Some, Spec
+from tunewright.recipe.base import Above, AtLeastOne, Auto, Some, Spec
 
 
 class TrainSpec(Spec):
@@ -28,6 +28,9 @@ class TrainSpec(Spec):
     max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
     epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
     learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
+    loraplus_lr_ratio: AtLeastOne | Auto = Field(
+        "auto", description="LoRA+: the rate of B matrices over that of A; auto: 1, of a very small base 4."
+    )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
@@ -54,7 +57,11 @@ class TrainSpec(Spec):
         return value
 
     @model_validator(mode="after")
-    def _adapters_start_from_adapters(self) -> Self:
+    def _full_tuning_has_no_adapter(self) -> Self:
         if self.init_from and self.method == "full":
             raise ValueError("`init_from` is an adapter, and full tuning has none: start from `model: FOLDER` instead")
+        if self.loraplus_lr_ratio not in ("auto", 1) and self.method == "full":
+            raise ValueError(
+                "`loraplus_lr_ratio` is about an adapter's matrices, and full tuning has none: leave it out"
+            )
         return self

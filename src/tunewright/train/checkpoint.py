@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tunewright.errors import RunError, StorageError
 from tunewright.store import directory, read_json, write_json
+from tunewright.train.optimizer import trained
 
 _STATE, _OPTIMIZER, _RANDOM = "state.json", "optimizer.safetensors", "random.safetensors"
 
@@ -52,9 +53,7 @@ def best(checkpoints: list[Saved]) -> Saved:
     return max(measured, key=lambda one: one.rank) if measured else checkpoints[-1]
 
 
-def save(
-    folder: Path, model: Any, optimizer: torch.optim.Optimizer, names: list[str], state: dict[str, Any]
-) -> list[Saved]:
+def save(folder: Path, model: Any, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> list[Saved]:
     """Write `step-N` and drop all but the best and the last; what remains, oldest first.
 
     Raises `StorageError` when the disk refuses; it says which checkpoint is kept.
@@ -64,7 +63,7 @@ def save(
         with directory(path) as draft:
             # PEFT would otherwise ask the hub whether the vocabulary grew.
             model.save_pretrained(draft, **({"save_embedding_layers": False} if isinstance(model, PeftModel) else {}))
-            save_file(_optimizer_tensors(optimizer, names), draft / _OPTIMIZER)
+            save_file(_optimizer_tensors(optimizer), draft / _OPTIMIZER)
             save_file(_random_state(), draft / _RANDOM)
             write_json(draft / _STATE, state)
     except (OSError, RuntimeError) as error:
@@ -90,12 +89,11 @@ def _drop(path: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def restore(checkpoint: Saved, model: Any, optimizer: torch.optim.Optimizer, names: list[str]) -> None:
+def restore(checkpoint: Saved, model: Any, optimizer: torch.optim.Optimizer) -> None:
     """Put model, optimiser and random state back as they were when `checkpoint` was saved."""
     restore_weights(checkpoint.path, model)
     tensors = load_file(checkpoint.path / _OPTIMIZER)
-    parameters = optimizer.param_groups[0]["params"]
-    for name, parameter in zip(names, parameters, strict=True):
+    for name, parameter in trained(optimizer).items():
         optimizer.state[parameter] = {
             key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
             for key in ("step", "exp_avg", "exp_avg_sq")
@@ -117,11 +115,10 @@ def restore_weights(path: Path, model: Any) -> None:
     model.load_state_dict(fresh.state_dict())
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, torch.Tensor]:
-    parameters = optimizer.param_groups[0]["params"]
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {
         f"{key}.{name}": value.detach().cpu().contiguous()
-        for name, parameter in zip(names, parameters, strict=True)
+        for name, parameter in trained(optimizer).items()
         for key, value in optimizer.state[parameter].items()
     }
 

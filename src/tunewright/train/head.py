@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 
+from tunewright.train.products import times
+
 # Targets per chunk; a chunk of logits should stay in the processor's cache.
 _CHUNK = 256
 # Logits per chunk of a model's own head. About three times as many numbers are alive while a chunk goes back.
@@ -31,17 +33,15 @@ def loss_and_grad(
     for first in range(0, states.shape[0], _CHUNK):
         part = slice(first, first + _CHUNK)
         weight, label = weights[part, None], labels[part, None]
-        logits = torch.mm(states[part], head.t())
-        chosen = logits.gather(1, label).float()
-        highest = logits.amax(1, keepdim=True).float()
-        shares = torch.softmax(logits, 1, dtype=torch.float32)
-        # The share of the highest logit is never tiny, so its logarithm gives the normaliser without loss.
-        normaliser = highest - shares.amax(1, keepdim=True).log()
-        total += float(((normaliser - chosen) * weight).sum())
+        shares = times(states[part], head).float()
+        chosen, highest = shares.gather(1, label), shares.amax(1, keepdim=True)
+        # In one room from here on: logits, then shares of `sums`, then their gradient.
+        sums = shares.sub_(highest).exp_().sum(1, keepdim=True)
+        total += float(((sums.log() + highest - chosen) * weight).sum())
         if grads is not None:
-            shares.scatter_add_(1, label, torch.full_like(chosen, -1.0))
-            # Weighed after the product, where a row is as narrow as a state and not as wide as the vocabulary.
-            torch.mm(shares.to(states.dtype), head, out=grads[part]).mul_(weight)
+            shares.scatter_add_(1, label, -sums)
+            # Divided and weighed after the product, where a row is no longer as wide as the vocabulary.
+            torch.mm(shares.to(states.dtype), head, out=grads[part]).mul_(weight / sums)
     return total, grads
 
 

@@ -19,6 +19,7 @@ from tunewright.train.choice import Choice, choose
 from tunewright.train.events import Events, Listener, peak_gb
 from tunewright.train.facts import facts
 from tunewright.train.memory import first_room, is_out_of_memory
+from tunewright.train.optimizer import adamw, set_rate, trained
 from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
 from tunewright.train.ranks import Ranks
 from tunewright.train.settings import FitResult, Settings
@@ -40,7 +41,6 @@ class _Run:
     folder: Path
     events: Events
     optimizer: torch.optim.Optimizer
-    names: list[str]
     choice: Choice
     budget: int
     ranks: Ranks
@@ -60,7 +60,7 @@ class _Run:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        return list(self.optimizer.param_groups[0]["params"])
+        return list(trained(self.optimizer).values())
 
 
 def fit(
@@ -135,9 +135,6 @@ def _begin(
     model = prepare(model, settings)
     named = trainable(model)
     ranks.alike(list(named.values()))
-    optimizer = torch.optim.AdamW(
-        list(named.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
     choice = choose(model, train, settings)
     room = first_room(model, settings, max(len(example.ids) for example in train), ranks.neighbours)
     if room.recompute and (settings.activation_checkpointing is True or choice.computer.can_recompute):
@@ -149,8 +146,7 @@ def _begin(
         settings=settings,
         folder=directory,
         events=Events(directory / "events.jsonl" if ranks.first else None, on_event if ranks.first else None),
-        optimizer=optimizer,
-        names=list(named),
+        optimizer=adamw(named, settings),
         choice=choice,
         budget=room.tokens,
         ranks=ranks,
@@ -171,7 +167,7 @@ def _resume(run: _Run) -> tuple[int, bool]:
             where=str(last.path),
             remedy="Resume with the recipe and data of the run, or start a new run.",
         )
-    checkpoints.restore(last, run.model, run.optimizer, run.names)
+    checkpoints.restore(last, run.model, run.optimizer)
     _as_it_was(run, last.state.get("rooms"))
     run.computer.refresh()
     run.losses, run.tokens, run.seconds = last.state["losses"], last.state["tokens"], last.state["seconds"]
@@ -226,7 +222,7 @@ def _step(run: _Run, step: int, total: int) -> None:
     rate = learning_rate(step, total, run.settings)
     finite = math.isfinite(loss) and math.isfinite(norm)
     if finite:
-        run.optimizer.param_groups[0]["lr"] = rate
+        set_rate(run.optimizer, rate)
         run.optimizer.step()
         run.computer.refresh()
     run.optimizer.zero_grad(set_to_none=True)
@@ -326,7 +322,7 @@ def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True)
         "rooms": run.ranks.each([run.budget, run.computer.recomputes, run.computer.kept]),
     }
     folder = run.folder / "checkpoints"
-    run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, run.names, state) and None)
+    run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, state) and None)
     kept = checkpoints.saved(folder)
     run.events.tell("checkpoint", step=step, path=f"checkpoints/step-{step}", best_step=checkpoints.best(kept).step)
     return measure

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from tunewright.records import Rendered
 from tunewright.train.adapters import prepare, trainable
+from tunewright.train.optimizer import adamw, set_rate
 from tunewright.train.order import learning_rate, step_examples, total_steps
 from tunewright.train.settings import Settings
 
@@ -22,15 +23,15 @@ def fit_plainly(model: Any, train: Sequence[Rendered], settings: Settings) -> li
     """Tune `model` in place, in float32; the loss of every step."""
     torch.manual_seed(settings.seed)
     model = prepare(model, settings).train()
-    parameters = list(trainable(model).values())
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    parameters = trainable(model)
+    optimizer = adamw(parameters, settings)
     total = total_steps(len(train), settings)
     losses = []
     for step in range(total):
         examples = [train[index] for index in step_examples(step, len(train), settings)]
         losses.append(gradients(model, examples))
-        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, total, settings)
+        torch.nn.utils.clip_grad_norm_(parameters.values(), settings.max_grad_norm)
+        set_rate(optimizer, learning_rate(step, total, settings))
         optimizer.step()
         optimizer.zero_grad()
     return losses

@@ -16,6 +16,7 @@ then read back once in the forward pass and once in the backward pass, and only 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,12 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from tunewright.models import quantised
+
+# MKL loses a tenth to a third of its rate on AVX2 where a float32 product has more columns than this. So many at a time
+# keep it (design/2026-11-26-columns.md).
+_WIDE, _COLUMNS = 2_560, 512
+# The share of a forward product that may be multiplied by zeros.
+_ZEROS = 0.12
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,10 @@ class Product:
         self.outputs = sum(layer.out_features for layer in self.layers)
         self.parts = _parts(layers)
         self.rank = sum(p.inner.shape[0] for p in self.parts if p.inner is not None)
+        # Of s·B all but each layer's own block is zero. Where that is much, adapters are products of their own, in
+        # float32: a narrower sum would be rounded twice.
+        zeros = self.rank - self.rank / len(layers)
+        self.apart = dtype == torch.float32 and zeros > _ZEROS * (self.inputs + self.rank)
         self.norm = None if norm is None else norm.detach().float()
         self.empty = torch.empty(0, dtype=dtype, device=self.layers[0].weight.device)
         self.bias = None
@@ -136,7 +147,12 @@ class Product:
         if self.rank:
             inner = self.matrix[self.outputs :, : self.inputs]
             torch.mm(buffer[:, : self.inputs], inner.t(), out=buffer[:, self.inputs :])
-        out = torch.mm(buffer, self.matrix[: self.outputs].t())
+        if self.apart:
+            out = times(buffer[:, : self.inputs], self.matrix[: self.outputs, : self.inputs])
+            for part, beside in self._adapted():
+                out[:, part.rows].addmm_(buffer[:, beside], self.matrix[part.rows, beside].t())
+        else:
+            out = times(buffer, self.matrix[: self.outputs])
         return out if self.bias is None else out.add_(self.bias)
 
     def backward(
@@ -147,13 +163,17 @@ class Product:
             self._adapters(grad, buffer, grads)
         return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
 
+    def _adapted(self) -> Iterator[tuple[_Part, slice]]:
+        """Each layer that has an adapter, and where its B lies beside the weights."""
+        for part in self.parts:
+            if part.ranks is not None:
+                yield part, slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
+
     def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
         """Fill the last columns of `grad`, and add the adapters' gradients to `grads`."""
         # Layer by layer: s·B is zero but for its own layer's blocks, which here would be more than half of the work.
-        for part in self.parts:
-            if part.outer is None or part.ranks is None:
-                continue
-            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
+        for part, beside in self._adapted():
+            assert part.outer is not None and part.ranks is not None
             after = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
             torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
             grads.add(part.outer, torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale)
@@ -163,6 +183,17 @@ class Product:
         for part in self.parts:
             if part.inner is not None and part.ranks is not None:
                 grads.add(part.inner, inner_grads[part.ranks])
+
+
+def times(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left · rightᵀ [rows, columns], in blocks of columns where that is faster."""
+    columns = right.shape[0]
+    if columns <= _WIDE or left.dtype != torch.float32 or left.device.type != "cpu":
+        return torch.mm(left, right.t())
+    out = left.new_empty(left.shape[0], columns)
+    for first in range(0, columns, _COLUMNS):
+        torch.mm(left, right[first : first + _COLUMNS].t(), out=out[:, first : first + _COLUMNS])
+    return out
 
 
 def base(layer: Any) -> Any:
