@@ -62,6 +62,18 @@ def test_it_is_frozen_and_a_value_error(tmp_path):
     assert issubclass(RecipeError, ValueError)
 
 
+@pytest.mark.parametrize("setting", ["train.loraplus_lr_ratio=4", "train.init_from=an-adapter"])
+def test_what_is_an_adapters_is_refused_for_full_tuning(tmp_path, setting):
+    load(tmp_path, SMALL, (setting,))
+    with pytest.raises(RecipeError, match=setting.split(".")[1].split("=")[0]):
+        load(tmp_path, SMALL, (setting, "train.method=full"))
+
+
+def test_b_does_not_learn_slower_than_a(tmp_path):
+    with pytest.raises(RecipeError, match="greater than or equal to 1"):
+        load(tmp_path, SMALL, ("train.loraplus_lr_ratio=0.5",))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "model: [\n", "just words"])
 def test_what_is_no_recipe_says_so(tmp_path, text):
     with pytest.raises(RecipeError):
