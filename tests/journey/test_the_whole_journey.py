@@ -72,7 +72,7 @@ def test_the_record_says_what_was_given_and_what_it_became(done):
     project, outcome = done
     record = read_json(project.folder.run(outcome.run).record)
     assert record["recipe"]["train"]["epochs"] == 6
-    assert record["resolved"]["learning_rate"] == 2.5e-3
+    assert (record["resolved"]["learning_rate"], record["resolved"]["loraplus_lr_ratio"]) == (1.5e-3, 4.0)
     assert record["dataset"] == project.audit.dataset.id
 
 
