@@ -37,7 +37,9 @@ def test_few_rows_get_more_passes_and_many_get_three():
     assert (many["epochs"], many["effective_batch_size"]) == (3, 32)
     assert (few["rank"], few["alpha"], many["rank"], many["alpha"]) == (64, 128, 16, 32)
     full = resolve(spec(method="full"), rows=330, parameters=3_400_000, precision="float32")
-    assert [each["loraplus_lr_ratio"] for each in (few, many, full)] == [4, 1, 1]
+    given = resolve(spec(learning_rate=1e-3), rows=330, parameters=3_400_000, precision="float32")
+    assert [each["loraplus_lr_ratio"] for each in (few, many, full, given)] == [4, 1, 1, 1]
+    assert (few["learning_rate"], given["learning_rate"]) == (1.8e-3, 1e-3)
 
 
 def facts(rows=330, memory=24.0, method="lora", device="cpu", **known):

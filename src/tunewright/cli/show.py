@@ -69,7 +69,17 @@ def plan(project: Any, terminal: Terminal) -> int:
     terminal.paragraph(f"{cost} {price['basis']}.")
     asked = ", ".join(
         f"{key} {choice[key]}"
-        for key in ("method", "rank", "alpha", "effective_batch_size", "epochs", "steps", "learning_rate", "precision")
+        for key in (
+            "method",
+            "rank",
+            "alpha",
+            "effective_batch_size",
+            "epochs",
+            "steps",
+            "learning_rate",
+            "loraplus_lr_ratio",
+            "precision",
+        )
     )
     terminal.paragraph(f"Chosen: {asked}.")
     for other in made.rejected:

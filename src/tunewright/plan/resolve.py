@@ -33,7 +33,9 @@ def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> d
     values["alpha"] = spec.alpha if spec.alpha is not None else 2.0 * rank
     ratio = spec.loraplus_lr_ratio
     if ratio == "auto":
-        ratio = 4.0 if spec.method != "full" and parameters < _SMALL else 1.0
+        # A rate that somebody gives is that of every matrix.
+        ours = spec.learning_rate == "auto" and spec.method != "full"
+        ratio = 4.0 if ours and parameters < _SMALL else 1.0
     values["loraplus_lr_ratio"] = ratio
     if spec.learning_rate == "auto":
         values["learning_rate"] = learning_rate(spec.method, parameters, ratio)

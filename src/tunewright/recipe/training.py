@@ -29,7 +29,8 @@ class TrainSpec(Spec):
     epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
     learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
     loraplus_lr_ratio: AtLeastOne | Auto = Field(
-        "auto", description="LoRA+: the rate of B matrices over that of A; auto: 1, of a very small base 4."
+        "auto",
+        description="LoRA+: rate of B over that of A; auto: 4 if the base is very small and the rate auto, else 1.",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
