@@ -15,7 +15,18 @@ from typing import Any
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
-from tunewright.joins import advising, answering, beyond, folding, hurdles, judging, stages, starting, trained
+from tunewright.joins import (
+    advising,
+    answering,
+    beyond,
+    exporting,
+    folding,
+    hurdles,
+    judging,
+    stages,
+    starting,
+    trained,
+)
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import unfinished
 from tunewright.joins.telling import Silent, Teller
@@ -259,10 +270,11 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
 def export(project: Project, name: str | None = None, to: str = "adapter", *, run: RunFolder | None = None) -> Artifact:
     """The run as files that plain transformers and PEFT load, with the certificate that they answer alike."""
     run = run or project.folder.trained(name)
-    if to not in stages.FORMS:
-        raise RunError(f"`{to}` is not a form to export to.", where="--to", remedy=f"Forms: {', '.join(stages.FORMS)}.")
+    if to not in exporting.FORMS:
+        remedy = f"Forms: {', '.join(exporting.FORMS)}."
+        raise RunError(f"`{to}` is not a form to export to.", where="--to", remedy=remedy)
     with project.tell.stage("export") as found:
-        artifact = stages.exported(project, run, to)
+        artifact = exporting.exported(project, run, to)
         proof = artifact.certificate
         found.append(
             ("" if proof.ok else "!")

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from tunewright import models
 from tunewright.errors import RecipeError
 from tunewright.joins import hurdles, starting, tuned
 from tunewright.joins.sharing import with_what_dropout_costs
@@ -106,7 +107,7 @@ def plan_of(project: Project) -> Plan:
     machine = Machine(
         device=project.device,
         cores=psutil.cpu_count(logical=False) or 1,
-        memory_gb=_free_gb(project.device),
+        memory_gb=_free_gb(project),
         rates=project.precision[1],
     )
     model = tuned.facts(project.base, project.resolved)
@@ -130,16 +131,17 @@ def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered]) 
         [*rows, *(project.renderer.render(example, project.recipe.train.max_length) for example in longest)],
         starting.settings_of(resolved, project.folder.root),
         total=splits["train"] + splits.get("rehearsal", 0),
-        free=1e9 * _free_gb(project.device),
+        free=1e9 * _free_gb(project),
         cases=splits["validation"],
         answer=project.longest_answer,
     )
 
 
-def _free_gb(device: str) -> float:
-    """Memory that is free where training will take place."""
-    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
-    return float(free / 1e9)
+def _free_gb(project: Project) -> float:
+    """Memory that is free where training will take place; the base that is loaded is counted as what training takes."""
+    free = torch.cuda.mem_get_info()[0] if project.device == "cuda" else psutil.virtual_memory().available
+    own = project.recipe.train.method == "full"  # weights that change are loaded once more
+    return float((free + (0 if own else models.quantised.bytes_of(project.base.model))) / 1e9)
 
 
 def _told(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _remote(project: Project) -> tuple[str, Say]:
 
 def _local(project: Project, model: str) -> tuple[str, Say]:
     """A judge computed on this machine: nothing is sent anywhere."""
-    base = models.load(model, root=project.folder.root, device=project.device)
+    base = models.load(model, root=project.folder.root, dtype="auto", device=project.device)
     stops = base.model.generation_config.eos_token_id
     renderer = Renderer(base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
     who = identity(base, None)

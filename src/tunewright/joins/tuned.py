@@ -68,6 +68,7 @@ def identity(base: models.Base, weights: Path | None) -> str:
     """What a cache of answers is keyed by: our release, the base's weights, their form, the tuned ones (K6, K15)."""
     files = sorted(weights.glob("*.safetensors")) if weights else []
     form = [json.dumps(base.quantisation, sort_keys=True)] if base.quantisation else []
+    form += ["bfloat16"] if base.dtype is torch.bfloat16 else []
     return digest(__version__, base.sha256, *form, *(tree_digest(f) for f in files))[:32]
 
 

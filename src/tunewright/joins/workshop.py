@@ -74,8 +74,8 @@ class Project:
 
     @cached_property
     def base(self) -> models.Base:
-        """The base that is tuned, in fp32 or (QLoRA) in 4 bits, never changed: tuning works on a copy of its own."""
-        return self.fresh()
+        """The base that is tuned, as `loaded` gives it, never changed: adapters are put on a `fresh` one."""
+        return self.loaded()
 
     def pieces(self, text: str) -> int:
         """Tokens of a plain text."""
@@ -95,7 +95,7 @@ class Project:
         """
         if self.base.quantisation is None or not models.quantised.fits_beside(self.base.model, torch.float32):
             return self.base
-        return models.load(self.recipe.model, root=self.folder.root, device=self.device)
+        return models.load(self.recipe.model, root=self.folder.root, dtype=self._dtype, device=self.device)
 
     @property
     def machine_words(self) -> str:
@@ -106,10 +106,24 @@ class Project:
         words = f"{cores} CPU core{'s' if cores > 1 else ''}"
         return words if used >= cores else f"{used} of {words}"
 
+    @property
+    def _dtype(self) -> str:
+        """What a base that is not changed is held in, where it is not in 4 bits."""
+        return "float32" if self.recipe.train.precision == "float32" else "auto"
+
+    def loaded(self, dtype: str | None = None) -> models.Base:
+        """The base that is tuned, from its files.
+
+        Weights that learn are held in float32, others as published where a GPU computes in that (or in `dtype`).
+        """
+        method = self.recipe.train.method
+        kept = dtype or (self._dtype if method == "lora" else "float32")
+        packed = method == "qlora"
+        return models.load(self.recipe.model, root=self.folder.root, dtype=kept, device=self.device, in_4_bits=packed)
+
     def fresh(self) -> models.Base:
-        """Another copy of the base that is tuned."""
-        packed = self.recipe.train.method == "qlora"
-        return models.load(self.recipe.model, root=self.folder.root, device=self.device, in_4_bits=packed)
+        """The base to tune or to put an adapter on: with weights of its own only where they will change."""
+        return self.loaded() if self.recipe.train.method == "full" else self.base.twin()
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -238,7 +252,9 @@ class Project:
     @cached_property
     def precision(self) -> tuple[str, dict[str, float]]:
         """What this machine computes this base fastest in, and the measured rates."""
-        return models.choose_precision(self.base.model, self.device)
+        fastest, rates = models.choose_precision(self.base.model, self.device)
+        # A base that is held in bfloat16 is on a GPU that has it.
+        return ("bfloat16" if self.base.dtype is torch.bfloat16 else fastest), rates
 
     @cached_property
     def resolved(self) -> dict[str, Any]:

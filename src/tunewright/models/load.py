@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,16 @@ class Base:
     path: Path | None
     sha256: str
     quantisation: dict[str, Any] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its weights, but those in 4 bits, are held in."""
+        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
+
+    def twin(self) -> Base:
+        """Another model over the same weights, which neither may change: an adapter put on one is not on the other."""
+        weights: dict[int, Any] = {id(weight): weight for weight in self.model.parameters()}
+        return replace(self, model=copy.deepcopy(self.model, weights))
 
     @property
     def parameters(self) -> int:
@@ -110,12 +121,14 @@ def load(
 ) -> Base:
     """Load the base `spec` names onto `device` with weights as `dtype`, in evaluation mode.
 
-    With `in_4_bits` the linear layers but the head are held as `quantised` says. Raises `ModelError` when it is not a
+    `auto`: as bfloat16 where they are stored so and the device is a GPU that computes in it, else as float32. With
+    `in_4_bits` the linear layers but the head are held as `quantised` says. Raises `ModelError` when it is not a
     causal language model with a tokenizer and a chat template, or bitsandbytes is wanted and not there.
     """
     spec = ModelSpec(id=spec, revision=None) if isinstance(spec, str) else spec
     packing = {"quantization_config": quantised.how(), "device_map": {"": device}} if in_4_bits else {}
     source = locate(spec, root or Path.cwd())
+    dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
     model, tokenizer = _read(spec, source, dtype, packing)
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(
@@ -134,6 +147,16 @@ def load(
     )
 
 
+def computes_in_bfloat16(device: str) -> bool:
+    """Whether `device` is a GPU that has bfloat16. Processors are not asked: what answers there works in float32."""
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _as_stored(config: Any) -> torch.dtype:
+    """bfloat16 for weights that are stored in it; others would lose digits."""
+    return torch.bfloat16 if config.dtype is torch.bfloat16 else torch.float32
+
+
 def _read(spec: ModelSpec, source: str, dtype: str, packing: dict[str, Any]) -> tuple[Any, PreTrainedTokenizerBase]:
     """Model and tokenizer at `source`, without bars and warnings: what a person should know, we say."""
     disable_progress_bars()
@@ -146,7 +169,7 @@ def _read(spec: ModelSpec, source: str, dtype: str, packing: dict[str, Any]) -> 
         model = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
-            dtype=DTYPES[dtype],
+            dtype=_as_stored(config) if dtype == "auto" else DTYPES[dtype],
             use_safetensors=True,
             trust_remote_code=False,
             **packing,

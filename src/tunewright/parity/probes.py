@@ -39,16 +39,22 @@ def fingerprint(engine: TorchEngine, prompts: Sequence[Sequence[int]], max_new_t
 
 
 def certify(
-    trained: Fingerprint, exported: TorchEngine, base: TorchEngine | None, tolerance: float = TOLERANCE
+    trained: Fingerprint,
+    exported: TorchEngine,
+    base: TorchEngine | None,
+    tolerance: float = TOLERANCE,
+    wanted: Fingerprint | None = None,
 ) -> Certificate:
     """Put the trained model's probes to `exported`, and to `base`, which must answer differently.
 
-    `base` None skips the second question (a fully tuned model has no base beside it).
+    `base` None skips the second question (a fully tuned model has no base beside it). `wanted` is what the trained
+    model answers in the precision of `exported`, where it was trained in another.
     """
-    again = fingerprint(exported, trained.prompts, max((len(o) for o in trained.outputs), default=1))
-    tokens_equal = again.outputs == trained.outputs
-    scored = _logprobs(exported, trained.prompts, trained.outputs)
-    gap = _gap(trained.logprobs, scored)
+    wanted = wanted or trained
+    again = fingerprint(exported, wanted.prompts, max((len(o) for o in wanted.outputs), default=1))
+    tokens_equal = again.outputs == wanted.outputs
+    scored = _logprobs(exported, wanted.prompts, wanted.outputs)
+    gap = _gap(wanted.logprobs, scored)
     differs = base is None or _gap(trained.logprobs, _logprobs(base, trained.prompts, trained.outputs)) > 10 * tolerance
     return Certificate(
         ok=tokens_equal and gap <= tolerance and differs,

@@ -67,6 +67,7 @@ class _Asked:
     """
 
     config: Any
+    dtype: torch.dtype
     settings: Settings
     room: Room
     kept: bool
@@ -104,6 +105,7 @@ def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int,
     left = max(free - quantised.bytes_of(model), 0.0)
     return _Asked(
         config=model.config,
+        dtype=next(model.parameters()).dtype,
         settings=settings,
         room=room(model, settings, len(longest[0].ids), left),
         kept=bool(quantised.layers(model)) and keeps(model, settings),
@@ -179,7 +181,7 @@ def _twin(asked: _Asked, layers: int) -> Any:
         if getattr(text, "layer_types", None):
             text.layer_types = text.layer_types[:layers]
     with torch.device("meta"):
-        bare = AutoModelForCausalLM.from_config(config, dtype=torch.float32).requires_grad_(False)
+        bare = AutoModelForCausalLM.from_config(config, dtype=asked.dtype).requires_grad_(False)
     if asked.settings.method == "qlora":
         quantised.quantise(bare)
     with torch.device("meta"):

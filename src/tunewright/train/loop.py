@@ -375,6 +375,7 @@ def _end(run: _Run, total: int) -> FitResult:
         checkpoints.restore_weights(chosen.path, run.model)
     assert_alive(run.model)
     run.computer.recompute(False)
+    run.computer.close()
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     result = FitResult(
         model=run.model.eval(),

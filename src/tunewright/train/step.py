@@ -73,6 +73,11 @@ class Computer:
         if self.decoder:
             self.decoder.refresh()
 
+    def close(self) -> None:
+        """Leave the model's weights as they came; nothing can be computed afterwards."""
+        if isinstance(self.decoder, WideDecoder):
+            self.decoder.close()
+
     @property
     def can_recompute(self) -> bool:
         """Whether activations can be traded for time."""

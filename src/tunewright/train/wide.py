@@ -143,6 +143,15 @@ class WideDecoder:
             for product in layer.products:
                 product.refresh()
 
+    def close(self) -> None:
+        """Let the weights lie by themselves again, one matrix after the other; nothing can be computed afterwards."""
+        for layer in self.layers:
+            for product in layer.products:
+                for linear in product.layers:
+                    weight = linear.weight
+                    weight.data = weight.data if weight.data.is_contiguous() else weight.data.contiguous()
+                product.place.matrix = product.place.holder = None
+
     @torch.no_grad()
     def loss(self, over: float, batch: MicroBatch, grads: Gradients | None = None) -> torch.Tensor:
         """Weighted sum of the batch's cross-entropies over `over`; its gradients are added to `grads`, if given.
