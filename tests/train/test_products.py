@@ -1,4 +1,4 @@
-"""Products in pieces: wide ones by columns, adapters apart, head and loss in chunks."""
+"""Products in pieces: wide ones by columns, head and loss in chunks."""
 
 import pytest
 import torch

@@ -19,6 +19,7 @@ from peft.tuners.lora import Linear as LoraLinear
 
 from tunewright.layout import Attention, MicroBatch
 from tunewright.models import quantised
+from tunewright.train.folded import Folded, folds
 from tunewright.train.head import loss_and_grad
 from tunewright.train.passes import Rope, angles, inverse_rms, norm_backward, normed_room, rotated, unrotated
 from tunewright.train.products import Gradients, Place, Product, base
@@ -96,7 +97,8 @@ class _Layer:
         split = [qkv[:1], qkv[1:]] if last else [qkv]
 
         def product(kind: str, layers: list[Any], norm: Any = None) -> Product:
-            return Product(layers, dtype, norm, None if places is None else places[kind])
+            made = Folded if places is None and folds(layers, dtype) else Product
+            return made(layers, dtype, norm, None if places is None else places[kind])
 
         self.qkv = [product(f"{len(layers)} of qkv", layers, norm.weight) for layers in split]
         self.o = product("o", [attention.o_proj])

@@ -16,7 +16,6 @@ then read back once in the forward pass and once in the backward pass, and only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +27,6 @@ from tunewright.models import quantised
 # MKL loses a tenth to a third of its rate on AVX2 where a float32 product has more columns than this. So many at a time
 # keep it (design/2026-11-26-columns.md).
 _WIDE, _COLUMNS = 2_560, 512
-# The share of a forward product that may be multiplied by zeros.
-_ZEROS = 0.12
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,6 @@ class Product:
         self.outputs = sum(layer.out_features for layer in self.layers)
         self.parts = _parts(layers)
         self.rank = sum(p.inner.shape[0] for p in self.parts if p.inner is not None)
-        # Of s·B all but each layer's own block is zero. Where that is much, adapters are products of their own, in
-        # float32: a narrower sum would be rounded twice.
-        zeros = self.rank - self.rank / len(layers)
-        self.apart = dtype == torch.float32 and zeros > _ZEROS * (self.inputs + self.rank)
         self.norm = None if norm is None else norm.detach().float()
         self.empty = torch.empty(0, dtype=dtype, device=self.layers[0].weight.device)
         self.bias = None
@@ -147,12 +140,7 @@ class Product:
         if self.rank:
             inner = self.matrix[self.outputs :, : self.inputs]
             torch.mm(buffer[:, : self.inputs], inner.t(), out=buffer[:, self.inputs :])
-        if self.apart:
-            out = times(buffer[:, : self.inputs], self.matrix[: self.outputs, : self.inputs])
-            for part, beside in self._adapted():
-                out[:, part.rows].addmm_(buffer[:, beside], self.matrix[part.rows, beside].t())
-        else:
-            out = times(buffer, self.matrix[: self.outputs])
+        out = times(buffer, self.matrix[: self.outputs])
         return out if self.bias is None else out.add_(self.bias)
 
     def backward(
@@ -163,17 +151,13 @@ class Product:
             self._adapters(grad, buffer, grads)
         return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
 
-    def _adapted(self) -> Iterator[tuple[_Part, slice]]:
-        """Each layer that has an adapter, and where its B lies beside the weights."""
-        for part in self.parts:
-            if part.ranks is not None:
-                yield part, slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
-
     def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
         """Fill the last columns of `grad`, and add the adapters' gradients to `grads`."""
         # Layer by layer: s·B is zero but for its own layer's blocks, which here would be more than half of the work.
-        for part, beside in self._adapted():
-            assert part.outer is not None and part.ranks is not None
+        for part in self.parts:
+            if part.outer is None or part.ranks is None:
+                continue
+            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
             after = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
             torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
             grads.add(part.outer, torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale)
