@@ -39,6 +39,15 @@ SMALL: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+# What memory is counted of.
+SHAPE: dict[str, Any] = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 _WITHOUT_HEADS = {k: v for k, v in SMALL.items() if k not in ("num_key_value_heads", "head_dim")}
 CONFIGS: dict[str, Any] = {
     "llama": lambda: LlamaConfig(**SMALL, tie_word_embeddings=True),

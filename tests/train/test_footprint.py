@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BloomConfig, Gemma2Config, LlamaConfig, MixtralConfig, Qwen3Config
 
+from tests.train.families import SHAPE
 from tunewright.models import quantised
 from tunewright.records import Footprint, Rendered
 from tunewright.train import Settings, footprint
@@ -20,14 +21,6 @@ from tunewright.train.alive import Alive
 from tunewright.train.choice import choose
 
 SETTINGS = Settings(rank=8, alpha=16.0, effective_batch_size=8, steps=3, checkpoints=1)
-SHAPE: dict[str, Any] = {
-    "vocab_size": 512,
-    "hidden_size": 64,
-    "intermediate_size": 160,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 LLAMA, QWEN3 = LlamaConfig(**SHAPE), Qwen3Config(**SHAPE, head_dim=16)
 BLOOM = BloomConfig(vocab_size=512, hidden_size=64, n_layer=3, n_head=4)
 ROOM = 1e12

@@ -14,6 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
 
+from tests.train.families import SHAPE
 from tunewright.records import Rendered
 from tunewright.train import Settings, memory
 from tunewright.train.adapters import prepare
@@ -22,14 +23,6 @@ from tunewright.train.choice import choose
 from tunewright.train.events import peak_gb
 from tunewright.train.memory import _SHARE_OF_A_GPU, _bytes_per_token, first_room, give_back, room
 
-SHAPE: dict[str, Any] = {
-    "vocab_size": 512,
-    "hidden_size": 64,
-    "intermediate_size": 160,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 FREE = 60_000_000
 
 

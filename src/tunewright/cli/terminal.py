@@ -15,6 +15,8 @@ from rich.text import Text
 
 _BAR = 22
 _WIDEST = 100
+# Where what a stage found begins, and what its seconds take.
+_INDENT, _CLOCK = " " * 14, 9
 
 
 class Terminal:
@@ -49,13 +51,29 @@ class Terminal:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 2)
         failed = bool(found) and found[0].startswith("!")
         mark, style = ("!", "yellow") if failed else ("✓", "green")
-        first = found[0].lstrip("!") if found else ""
+        first, *rest = self._lines(found[0].lstrip("!") if found else "", _CLOCK)
         line = Text.assemble("  ", (mark, style), f" {name:<9} {first}")
-        line.pad_right(max(1, 100 - line.cell_len))
-        line.append(f"{_duration(took):>9}", style="dim")
+        line.pad_right(max(1, self._width - _CLOCK - line.cell_len))
+        line.append(f"{_duration(took):>{_CLOCK}}", style="dim")
         self.out.print(line)
+        for more in rest:
+            self.say(_INDENT + more)
         for more in found[1:]:
-            self.out.print(f"              {more}", style="dim")
+            for each in self._lines(more):
+                self.say(_INDENT + each, "dim")
+
+    @property
+    def _width(self) -> int:
+        """Columns of a stage's line. A file has no edge to break at."""
+        whole = _WIDEST + _CLOCK
+        return max(40, min(self.out.width, whole)) if self._live else whole
+
+    def _lines(self, text: str, spare: int = 0) -> list[str]:
+        """What a stage found, broken between words where the terminal ends, `spare` columns before."""
+        if not self._live:
+            return [text]
+        room = self._width - len(_INDENT) - spare
+        return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
 
     def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
         """Move the current line. Off a terminal, a plain line at most every ten seconds."""
