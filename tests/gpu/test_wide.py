@@ -5,6 +5,7 @@ Where there is no GPU it computes on the CPU with a dense matrix in FlexAttentio
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.gpu.dense import dense
 from tests.train import families
 from tests.train.families import model_of, rows
 from tunewright.layout import flex
-from tunewright.train import step
+from tunewright.train import fit, step
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.settings import Settings
 from tunewright.train.step import Computer
@@ -98,6 +99,25 @@ def test_the_weights_lie_in_its_matrices_and_stay_what_they_are() -> None:
     inside = {product.matrix.untyped_storage().data_ptr() for each in wide.decoder.layers for product in each.products}
     gate = model.get_base_model().model.layers[0].mlp.gate_proj.base_layer.weight
     assert gate.untyped_storage().data_ptr() in inside
+    # What answers afterwards reads them as it would from a file: each by itself.
+    wide.close()
+    assert all(torch.equal(after[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
+    assert gate.untyped_storage().data_ptr() not in inside
+    assert all(product.place.matrix is None for each in wide.decoder.layers for product in each.products)
+
+
+def test_a_run_leaves_a_base_in_bfloat16_as_it_came(tmp_path: Path) -> None:
+    """Other models may stand on the same weights, and answer by the same numbers as if there had been no run."""
+    model = model_of("llama").to(torch.bfloat16).to(DEVICE)
+    weights = dict(model.named_parameters())
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    settings = Settings(rank=4, precision="bfloat16", steps=2, checkpoints=1, effective_batch_size=4)
+    events: list[Any] = []
+    fit(model, rows(8), (), settings, directory=tmp_path, on_event=events.append)
+    assert events[0]["layout"] == "forest by fused"
+    assert events[0]["weights_dtype"] == events[0]["compute_dtype"] == "bfloat16"
+    assert all(torch.equal(weight, before[name]) and weight.is_contiguous() for name, weight in weights.items())
 
 
 def test_a_changed_adapter_is_taken_over() -> None:
