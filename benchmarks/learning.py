@@ -1,0 +1,93 @@
+"""What the seedling learns in how long, by the command line: the sample's tickets, and SNIPS.
+
+    python benchmarks/learning.py [--work tickets|snips] [--epochs N] [--seed S] [--data DIR] --json
+
+`tickets`: 389 tickets of the sample project, of which about 350 train, judged on 400 of another seed, in five passes.
+`snips`: all rows of SNIPS in 0.9 passes of batches of 16, judged on 500. Each is a project of its own, made and run as
+a person would. `f1` is the mean of the fields' scores with its interval; `train_seconds` is the stage's, validation
+included, by the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from _common import report
+
+HERE = Path(__file__).resolve().parent
+WORKS = {"tickets": ["train.epochs=5"], "snips": ["train.epochs=0.9", "train.effective_batch_size=16"]}
+TICKETS, OTHERS, OTHER_SEED = 389, 400, 4711
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--work", choices=WORKS, action="append")
+    parser.add_argument("--epochs", type=float, help="other passes than the work's own")
+    parser.add_argument("--seed", type=int, default=0, help="the order of the rows, and where A begins")
+    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    more = [f"train.seed={given.seed}", *([f"train.epochs={given.epochs}"] if given.epochs else [])]
+    with tempfile.TemporaryDirectory() as folder:
+        results = [learnt(work, Path(folder) / work, given.data.resolve(), more) for work in given.work or WORKS]
+    report("learning", results, given.json)
+
+
+def learnt(work: str, folder: Path, data: Path, more: Sequence[str]) -> dict[str, Any]:
+    """Make the project of `work` in `folder`, run it with the work's settings and `more`, and tell what came out."""
+    folder.mkdir()
+    train, test = tickets(folder) if work == "tickets" else (data / "snips/train.jsonl", data / "snips/test.jsonl")
+    settings = [*WORKS[work], *more]
+    tunewright("init", str(folder / "p"), "--data", str(train), "--test", str(test))
+    out = tunewright("run", str(folder / "p"), *_sets(["arms=[base, tuned]", *settings]))
+    run = json.loads(out)
+    arm = next(each for each in run["arms"] if each["name"] == "tuned")
+    ours = {
+        "f1": round(arm["score"], 4),
+        "low": round(arm["low"], 4),
+        "high": round(arm["high"], 4),
+        "cases": arm["cases"],
+        "train_seconds": run["seconds"]["train"],
+        "all_seconds": round(sum(run["seconds"].values()), 1),
+    }
+    return {"work": work, "ours": ours, "peer": None, "ratio": {}, "equal": {}, "settings": settings}
+
+
+def tickets(folder: Path) -> tuple[Path, Path]:
+    """The rows that train and those that judge, none of which trains."""
+    from tunewright.sample import examples
+
+    rows = examples(TICKETS)
+    seen = {row.text for row in rows}
+    others = [row for row in examples(2 * OTHERS, seed=OTHER_SEED) if row.text not in seen][:OTHERS]
+    paths = folder / "train.jsonl", folder / "test.jsonl"
+    for path, each in zip(paths, (rows, others), strict=True):
+        path.write_text("".join(json.dumps(row.row(), ensure_ascii=False) + "\n" for row in each))
+    return paths
+
+
+def tunewright(*arguments: str) -> str:
+    """What the command says on stdout in JSON. A verdict of no is no failure of the benchmark."""
+    command = [sys.executable, "-m", "tunewright", *arguments, "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, check=False
+    )
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _sets(settings: Sequence[str]) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+if __name__ == "__main__":
+    main()
