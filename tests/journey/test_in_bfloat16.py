@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from tests.command_line import colours
 from tunewright import journey, models
-from tunewright.store import read_lines
+from tunewright.store import read_json, read_lines
 
 RECIPE = """
 model: tiny
@@ -69,6 +69,15 @@ def test_merged_is_the_adapter_in_float32(project, outcome):
     proof = artifact.certificate
     assert proof.ok and proof.tokens_equal and proof.logprob_gap < 1e-4 and proof.differs_from_base
     assert models.load(artifact.path).dtype is torch.float32
+
+
+def test_a_run_from_a_gpu_is_exported_on_a_processor(project, outcome):
+    """There the base is held in float32, and what the run wrote down of its answers is rounded otherwise."""
+    assert read_json(project.folder.run(outcome.run).probes)["dtype"] == "bfloat16"
+    elsewhere = journey.open_project(project.folder.root, ["train.precision=float32"])
+    for form in ("adapter", "merged"):
+        proof = journey.export(elsewhere, to=form).certificate
+        assert proof.ok and proof.tokens_equal and proof.logprob_gap < 1e-4, form
 
 
 def test_float32_is_kept_to_where_it_is_asked_for(project):

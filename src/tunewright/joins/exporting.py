@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tunewright.store import read_json, tree_digest, write_json, write_text
 
 # What a run can be exported as. The last one is another model than the one that was tuned: see `_onto_whole`.
 FORMS = ("adapter", "merged", "merged_unquantised")
+_EXACT = torch.float32
 
 
 def exported(project: Project, run: RunFolder, to: str) -> Artifact:
@@ -29,14 +31,19 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     tuned.same_form(record, project.base)
     renderer = project.renderer
     into = project.folder.artifacts / f"{run.id}-{to}"
-    facts, wanted = manifest(record, renderer.stop_ids), None
+    facts = manifest(record, renderer.stop_ids)
+    said = wanted = _said(project, run, project.base.dtype)
     if to == "adapter":
         if not (run.weights / "adapter_config.json").is_file():
             raise RunError("all weights were tuned, so there is no adapter.", where=run.id, remedy="Use --to merged.")
         write_adapter(run.weights, into, facts, project.base.tokenizer)
         model = models.adapter_onto(project.loaded().model, into)
     else:
-        made, wanted = _to_merge(project, run, record, to)
+        if to == "merged_unquantised":
+            made = _onto_whole(project, run, record)
+        else:
+            made = tuned.load(run.weights, project.base, _from_disk(project, _EXACT), project.device, read_back=True)
+            wanted = _said(project, run, _EXACT, made)
         write_merged(made, into, facts, project.base.tokenizer, renderer.stop_ids)
         del made
         model = models.load(str(into), device=project.device).model
@@ -44,7 +51,7 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     card = model_card(record, project.audit.dataset, judged, task=project.recipe.task, licence=project.licence.text)
     write_text(into / "README.md", card)
     check_manifest(into, project.base.sha256, renderer.fingerprint, project.base.quantisation)
-    certificate = _certificate(project, run, into, model, to, wanted)
+    certificate = _certificate(project, run, into, model, to, (said, wanted))
     artifact = Artifact(
         artifact=into.name,
         path=str(into),
@@ -56,20 +63,25 @@ def exported(project: Project, run: RunFolder, to: str) -> Artifact:
     return artifact
 
 
-def _to_merge(project: Project, run: RunFolder, record: RunRecord, to: str) -> tuple[Any, Fingerprint | None]:
-    """What is to be merged, in float32; and its answers to the probes, where the run's own are in bfloat16.
+def _said(project: Project, run: RunFolder, dtype: torch.dtype, model: Any = None) -> Fingerprint:
+    """What the trained `model` answers to its probes with a base in `dtype`: as written down, if it was trained so.
 
-    Of those a merge would differ by their rounding alone, which says nothing of it.
+    Otherwise it is asked again (and loaded, if not given). bfloat16 rounds what one model says in two ways; that would
+    say nothing of what is exported. A run comes to this on another machine than it was trained on, and by a merge,
+    which is done in float32.
     """
-    if to == "merged_unquantised":
-        return _onto_whole(project, run, record), None
-    exact = partial(project.loaded, "float32")
-    made = tuned.load(run.weights, project.base, exact, project.device, read_back=True)
-    if project.base.dtype is torch.float32:
-        return made, None
-    asked = read_json(run.probes, Fingerprint)
-    longest = max((len(output) for output in asked.outputs), default=1)
-    return made, fingerprint(project.engine(made, "tuned, in float32"), asked.prompts, longest)
+    written = read_json(run.probes, Fingerprint)
+    name = str(dtype).removeprefix("torch.")
+    if written.dtype == name:
+        return written
+    if model is None:
+        model = tuned.load(run.weights, project.base, _from_disk(project, dtype), project.device)
+    longest = max((len(output) for output in written.outputs), default=1)
+    return fingerprint(project.engine(model, f"trained, in {name}"), written.prompts, longest)
+
+
+def _from_disk(project: Project, dtype: torch.dtype) -> Callable[[], models.Base]:
+    return partial(project.loaded, str(dtype).removeprefix("torch."))
 
 
 def _onto_whole(project: Project, run: RunFolder, record: RunRecord) -> Any:
@@ -91,11 +103,14 @@ def _onto_whole(project: Project, run: RunFolder, record: RunRecord) -> Any:
 
 
 def _certificate(
-    project: Project, run: RunFolder, into: Path, model: Any, to: str, wanted: Fingerprint | None
+    project: Project, run: RunFolder, into: Path, model: Any, to: str, said: tuple[Fingerprint, Fingerprint]
 ) -> Certificate:
-    """Probes, and the suite's score where the trained model has one to compare with."""
+    """Probes, and the suite's score where the trained model has one to compare with.
+
+    `said` is what the trained model answers to the probes with its base as it is held, and as exactly as `model`.
+    """
     engine = project.engine(model, tuned.identity(project.base, into))
-    certificate = certify(read_json(run.probes, Fingerprint), engine, project.base_engine, wanted=wanted)
+    certificate = certify(said[0], engine, project.base_engine, wanted=said[1])
     # In folds the suite was answered by other models, and this one was trained on its cases.
     if project.folds or not run.outcome.is_file():
         return certificate

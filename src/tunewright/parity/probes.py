@@ -15,11 +15,15 @@ TOLERANCE = 1e-4
 
 
 class Fingerprint(Record):
-    """`prompts[i]` answered with `outputs[i]`; `logprobs[i][j]` is the natural-log probability of `outputs[i][j]`."""
+    """`prompts[i]` answered with `outputs[i]`; `logprobs[i][j]` is the natural-log probability of `outputs[i][j]`.
+
+    `dtype` is what the base's weights were held in: in another the same model gives numbers that are rounded otherwise.
+    """
 
     prompts: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     logprobs: tuple[tuple[float, ...], ...]
+    dtype: str = "float32"
 
 
 def pick_probes(prompts: Sequence[Sequence[int]], count: int = 64) -> list[list[int]]:
@@ -34,7 +38,10 @@ def fingerprint(engine: TorchEngine, prompts: Sequence[Sequence[int]], max_new_t
     answers = engine.generate(prompts, Sampling(max_new_tokens=max_new_tokens))
     outputs = tuple(a.output_ids for a in answers)
     return Fingerprint(
-        prompts=tuple(tuple(p) for p in prompts), outputs=outputs, logprobs=_logprobs(engine, prompts, outputs)
+        prompts=tuple(tuple(p) for p in prompts),
+        outputs=outputs,
+        logprobs=_logprobs(engine, prompts, outputs),
+        dtype=str(next(engine.model.parameters()).dtype).removeprefix("torch."),
     )
 
 
@@ -48,7 +55,7 @@ def certify(
     """Put the trained model's probes to `exported`, and to `base`, which must answer differently.
 
     `base` None skips the second question (a fully tuned model has no base beside it). `wanted` is what the trained
-    model answers in the precision of `exported`, where it was trained in another.
+    model answers in the precision of `exported`, where that is not the one of `trained` and `base`.
     """
     wanted = wanted or trained
     again = fingerprint(exported, wanted.prompts, max((len(o) for o in wanted.outputs), default=1))
