@@ -76,14 +76,6 @@ class Folded(Product):
         out = times(buffer, self.matrix)
         return out if self.bias is None else out.add_(self.bias)
 
-    def backward(
-        self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients, below: bool = True
-    ) -> torch.Tensor | None:
-        """Add the adapters' gradients to `grads` and give the input's (None when nothing `below` needs it)."""
-        if self.rank:
-            self._adapters(grad, buffer, grads)
-        return torch.mm(grad, self.matrix) if below else None
-
     def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
         """Add the adapters' gradients to `grads`."""
         inside = torch.mm(buffer, self.inner.t())
