@@ -88,6 +88,7 @@ def test_float32_is_kept_to_where_it_is_asked_for(project):
 
 
 def test_weights_that_others_store_wider_stay_so(project, tmp_path):
+    assert project.base.dtype is torch.bfloat16  # what `auto` is for those that are stored so
     models.load("seedling").model.save_pretrained(tmp_path / "wide")
     models.load("seedling").tokenizer.save_pretrained(tmp_path / "wide")
     assert models.load(str(tmp_path / "wide"), dtype="auto").dtype is torch.float32
