@@ -133,6 +133,7 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, rank: int, ra
             "rank": rank,
             "alpha": 2 * rank,
             "loraplus_lr_ratio": ratio,
+            "adam_beta2": 0.999 if ratio == 1 else 0.95,
             "effective_batch_size": 5,
             "epochs": 2,
             "learning_rate": 1e-3 if method == "full" else 5e-3,

@@ -32,6 +32,7 @@ SETTINGS = Settings(
     steps=24,
     learning_rate=5e-3,
     loraplus_lr_ratio=2.0,
+    adam_beta2=0.9,
     checkpoints=8,
     seed=3,
 )

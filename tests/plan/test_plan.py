@@ -39,6 +39,8 @@ def test_few_rows_get_more_passes_and_many_get_three():
     full = resolve(spec(method="full"), rows=330, parameters=3_400_000, precision="float32")
     given = resolve(spec(learning_rate=1e-3), rows=330, parameters=3_400_000, precision="float32")
     assert [each["loraplus_lr_ratio"] for each in (few, many, full, given)] == [4, 1, 1, 1]
+    assert [each["adam_beta2"] for each in (few, many, full, given)] == [0.95, 0.999, 0.999, 0.999]
+    assert resolve(spec(adam_beta2=0.98), rows=330, parameters=3_400_000, precision="float32")["adam_beta2"] == 0.98
     assert (few["learning_rate"], given["learning_rate"]) == (1.8e-3, 1e-3)
 
 

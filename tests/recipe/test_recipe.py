@@ -74,6 +74,12 @@ def test_b_does_not_learn_slower_than_a(tmp_path):
         load(tmp_path, SMALL, ("train.loraplus_lr_ratio=0.5",))
 
 
+@pytest.mark.parametrize("value", ["0", "1", "soon"])
+def test_an_optimiser_has_a_memory_and_forgets(tmp_path, value):
+    with pytest.raises(RecipeError, match="adam_beta2"):
+        load(tmp_path, SMALL, (f"train.adam_beta2={value}",))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "model: [\n", "just words"])
 def test_what_is_no_recipe_says_so(tmp_path, text):
     with pytest.raises(RecipeError):

@@ -13,12 +13,14 @@ SETTINGS = Settings(
 )
 
 
-def test_lora_plus_takes_the_steps_of_pefts() -> None:
-    ours = fit_plainly(model_of("llama"), rows(6), SETTINGS.model_copy(update={"loraplus_lr_ratio": 4.0}))
+@pytest.mark.parametrize("beta2", [0.999, 0.9])
+def test_lora_plus_takes_the_steps_of_pefts(beta2: float) -> None:
+    settings = SETTINGS.model_copy(update={"loraplus_lr_ratio": 4.0, "adam_beta2": beta2})
+    ours = fit_plainly(model_of("llama"), rows(6), settings)
     plain = model_of("llama")
     torch.manual_seed(SETTINGS.seed)
     model = prepare(plain, SETTINGS).train()
-    peft = create_loraplus_optimizer(model, torch.optim.AdamW, lr=2e-3, loraplus_lr_ratio=4.0)
+    peft = create_loraplus_optimizer(model, torch.optim.AdamW, lr=2e-3, loraplus_lr_ratio=4.0, betas=(0.9, beta2))
     theirs = []
     for _ in range(4):
         theirs.append(gradients(model, rows(6)))

@@ -78,6 +78,7 @@ def plan(project: Any, terminal: Terminal) -> int:
             "steps",
             "learning_rate",
             "loraplus_lr_ratio",
+            "adam_beta2",
             "precision",
         )
     )

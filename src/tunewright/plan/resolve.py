@@ -31,12 +31,12 @@ def resolve(spec: TrainSpec, *, rows: int, parameters: int, precision: str) -> d
     rank = spec.rank if spec.rank != "auto" else 64 if parameters < _SMALL else 16
     values["rank"] = rank
     values["alpha"] = spec.alpha if spec.alpha is not None else 2.0 * rank
-    ratio = spec.loraplus_lr_ratio
-    if ratio == "auto":
-        # A rate that somebody gives is that of every matrix.
-        ours = spec.learning_rate == "auto" and spec.method != "full"
-        ratio = 4.0 if ours and parameters < _SMALL else 1.0
+    # A rate that somebody gives is that of every matrix, and of the usual AdamW.
+    quick = spec.learning_rate == "auto" and spec.method != "full" and parameters < _SMALL
+    ratio = spec.loraplus_lr_ratio if spec.loraplus_lr_ratio != "auto" else 4.0 if quick else 1.0
     values["loraplus_lr_ratio"] = ratio
+    if spec.adam_beta2 == "auto":
+        values["adam_beta2"] = 0.95 if quick else 0.999
     if spec.learning_rate == "auto":
         values["learning_rate"] = learning_rate(spec.method, parameters, ratio)
     if spec.precision == "auto":

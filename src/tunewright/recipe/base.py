@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Auto = Literal["auto"]
 Some = Annotated[int, Field(ge=1)]
 AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

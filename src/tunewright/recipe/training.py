@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tunewright.recipe.base import Above, AtLeastOne, Auto, Some, Spec
+from tunewright.recipe.base import Above, AtLeastOne, Auto, Share, Some, Spec
 
 
 class TrainSpec(Spec):
@@ -31,6 +31,10 @@ class TrainSpec(Spec):
     loraplus_lr_ratio: AtLeastOne | Auto = Field(
         "auto",
         description="LoRA+: rate of B over that of A; auto: 4 if the base is very small and the rate auto, else 1.",
+    )
+    adam_beta2: Share | Auto = Field(
+        "auto",
+        description="AdamW's β₂, its memory of squared gradients; auto: 0.95 where LoRA+'s auto is 4, else 0.999.",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")

@@ -98,6 +98,7 @@ def fit(
         step, measured = _resume(run)
     run.events.tell("start", **_facts(run, total, step))
     saves = checkpoint_steps(total, settings)
+    run.model.train()
     if step in saves and not measured and not _checkpoint(run, step, score):
         raise _interrupted(run, step, total)
     while step < total:
@@ -215,7 +216,6 @@ def _layout(run: _Run, examples: Sequence[Rendered], budget: int) -> list[Batch]
 def _step(run: _Run, step: int, total: int) -> None:
     began = time.perf_counter()
     examples = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
-    run.model.train()
     run.ranks.reseed(run.settings.seed, step)
     loss = _gradients(run, examples, step)
     norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, run.settings.max_grad_norm))
@@ -324,6 +324,7 @@ def _checkpoint(run: _Run, step: int, score: Score | None, measure: bool = True)
     folder = run.folder / "checkpoints"
     run.ranks.once(lambda: checkpoints.save(folder, run.model, run.optimizer, state) and None)
     kept = checkpoints.saved(folder)
+    run.model.train()
     run.events.tell("checkpoint", step=step, path=f"checkpoints/step-{step}", best_step=checkpoints.best(kept).step)
     return measure
 

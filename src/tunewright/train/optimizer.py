@@ -21,6 +21,7 @@ def adamw(named: Mapping[str, torch.nn.Parameter], settings: Settings) -> torch.
     return torch.optim.AdamW(
         [{"params": list(group.items()), "ratio": times} for times, group in groups.items()],
         lr=settings.learning_rate,
+        betas=(0.9, settings.adam_beta2),
         weight_decay=settings.weight_decay,
         fused=True,
     )

@@ -30,6 +30,7 @@ class Settings(Record):
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     loraplus_lr_ratio: float = Field(1.0, ge=1)
+    adam_beta2: float = Field(0.999, gt=0, lt=1)
     warmup: float = Field(0.05, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: float = Field(0.0, ge=0)
