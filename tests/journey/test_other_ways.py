@@ -37,6 +37,9 @@ def test_full_tuning_of_a_labelled_table_from_the_command_line(cli, table, tmp_p
     assert found["paths"]["merged"]
     assert next(g for g in found["gates"] if g["name"] == "parity")["ok"]
     assert {"data", "plan", "baseline", "train", "evaluate", "export"} <= set(found["seconds"])
+    facts = (folder / "report.html").read_text().partition("Every arm")[0]
+    assert "all weights" in facts
+    assert "adapter" not in facts, "there is none"
     shown = cli("runs", "--project", folder, "--json").document["runs"]
     assert [r["status"] for r in shown] == ["evaluated"]
     answer = cli("chat", folder, "--say", "Item 3: what colour is a frog?", "--json").document["answer"]

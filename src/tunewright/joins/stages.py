@@ -229,7 +229,8 @@ def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
         took = f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds // 60)} m {int(seconds % 60)} s"
         size = sum(f.stat().st_size for f in run.weights.glob("*.safetensors"))
         what = "training on all rows" if project.folds else "training"
-        facts += [(took, f"{what}, {cores}"), (f"{size / 1e6:.1f} MB", "adapter")]
+        weights = "adapter" if (run.weights / "adapter_config.json").is_file() else "all weights"
+        facts += [(took, f"{what}, {cores}"), (f"{size / 1e6:.1f} MB", weights)]
     if project.folds:
         facts.insert(1, (f"{project.folds}", "folds, a model each"))
     return facts

@@ -34,7 +34,7 @@ class TrainSpec(Spec):
     )
     adam_beta2: Share | Auto = Field(
         "auto",
-        description="AdamW's β₂, its memory of squared gradients; auto: 0.95 where LoRA+'s auto is 4, else 0.999.",
+        description="AdamW's β₂; auto: 0.95 if the base is very small and the rate auto, else 0.999.",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of steps in which the rate rises.")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
