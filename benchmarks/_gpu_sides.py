@@ -7,6 +7,7 @@ import gc
 import random
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ RANK, PACK = 16, 4096
 # for who does not pack. All rows are of one length: nobody pads.
 WORKS: dict[str, dict[str, int]] = {
     "full": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
+    "long": {"row": 8192, "shared": 0, "supervised": 8191, "batch": 1, "at_once": 1},
     "answers": {"row": 672, "shared": 256, "supervised": 224, "batch": 24, "at_once": 6},
     "qlora": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
     "qlora_each_pass": {"row": 4096, "shared": 0, "supervised": 4095, "batch": 2, "at_once": 1},
@@ -125,8 +127,11 @@ def ours(task: dict[str, Any], model: Any) -> dict[str, Any]:
     return _result(task, clock, peak) | {"how": {k: v for k, v in told.items() if k not in ("type", "time")}}
 
 
-def trl(task: dict[str, Any], model: Any) -> dict[str, Any]:
-    """TRL's SFTTrainer: bfloat16, sdpa, nothing computed twice; its only loss, of supervised tokens, in chunks."""
+def trl(task: dict[str, Any], model: Any, kernels: bool = False) -> dict[str, Any]:
+    """TRL's SFTTrainer: bfloat16, sdpa, nothing computed twice; its only loss, of supervised tokens, in chunks.
+
+    With `kernels` by Liger's, loss included (Hsu et al. 2024).
+    """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -143,6 +148,7 @@ def trl(task: dict[str, Any], model: Any) -> dict[str, Any]:
             weight_decay=0.0,
             max_grad_norm=1.0,
             bf16=_cuda(),
+            use_liger_kernel=kernels,
             optim="adamw_torch_fused",
             gradient_checkpointing=False,
             logging_steps=1,
@@ -198,7 +204,7 @@ def plain(task: dict[str, Any], model: Any) -> dict[str, Any]:
     return _result(task, clock, peak)
 
 
-SIDES = {"ours": ours, "trl": trl, "plain": plain}
+SIDES = {"ours": ours, "trl": trl, "liger": partial(trl, kernels=True), "plain": plain}
 
 
 def run(side: str, works: list[str], shape: str, steps: int) -> Iterator[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """LoRA and QLoRA on one GPU beside TRL and the plain loop: an 8B-shaped Llama, random weights, packs of 4,096 tokens.
 
-    python benchmarks/gpu.py [--work WORK] [--side ours|trl|plain] [--seconds S] [--shape 8b|tiny]
+    python benchmarks/gpu.py [--work WORK] [--side ours|trl|liger|plain] [--seconds S] [--shape 8b|tiny]
 
-`full`: rows of 4,096 tokens, all supervised. `answers`: rows of 672, of which 224 are supervised, behind one prefix of
-256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation, by us read back once for all;
-`qlora_each_pass`: by us in every pass. Each side runs in a process of its own on the same weights, adapters and rows,
-computes in bfloat16 and nothing twice (TRL by sdpa with its chunked loss), and the losses are compared step by step.
-Tokens are the rows' own, a shared prefix counted in each. `tflop_per_s` counts what the rows cannot do without, each
-for itself (`_gpu_sides.operations`).
+`full`: rows of 4,096 tokens, all supervised. `long`: one of 8,192. `answers`: rows of 672, of which 224 are supervised,
+behind one prefix of 256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation, by us read back once
+for all; `qlora_each_pass`: by us in every pass. Each side runs in a process of its own on the same weights, adapters
+and rows, computes in bfloat16 and nothing twice (TRL by sdpa with its chunked loss, with Liger's kernels or without),
+and the losses are compared step by step. Tokens are the rows' own, a shared prefix counted in each. `tflop_per_s`
+counts what the rows cannot do without, each for itself (`_gpu_sides.operations`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from _common import report
 from _gpu_sides import PACK, RANK, SHAPES, SIDES, WORKS, run
 
 HERE = Path(__file__).resolve()
-NAMES = {"trl": "TRL SFTTrainer", "plain": "PEFT and transformers"}
+NAMES = {"trl": "TRL SFTTrainer", "liger": "TRL SFTTrainer, Liger's kernels", "plain": "PEFT and transformers"}
 # In bfloat16: the first step's losses, and those of all steps.
 FIRST, ALL = 1e-3, 1e-2
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 
 def dense(
     query: torch.Tensor,

@@ -11,28 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.gpu.dense import dense
-from tests.train import families
+from tests.gpu.dense import DEVICE
 from tests.train.families import model_of, rows
-from tunewright.layout import flex
-from tunewright.train import fit, step
+from tunewright.train import fit
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.settings import Settings
 from tunewright.train.step import Computer
 from tunewright.train.wide import WideDecoder
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# FlexAttention's kernels take heads of 16 numbers and more.
-WIDER = {"hidden_size": 64, "head_dim": 16}
-
-
-@pytest.fixture(autouse=True)
-def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WIDER.items():
-        monkeypatch.setitem(families.SMALL, name, value)
-    if DEVICE == "cpu":
-        monkeypatch.setattr(flex, "kernel", lambda device: dense)
-        monkeypatch.setattr(step, "_wide", lambda device: True)
 
 
 def tuned(family: str, method: Any = "lora") -> Any:

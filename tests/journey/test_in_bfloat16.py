@@ -87,6 +87,24 @@ def test_float32_is_kept_to_where_it_is_asked_for(project):
     assert other.base_engine.identity != project.base_engine.identity
 
 
+def test_a_base_in_4_bits_has_the_rest_in_bfloat16(project):
+    """Trained, judged and merged so; its bits are the same however the rest is held."""
+    packed = journey.open_project(project.folder.root, ["train.method=qlora"])
+    layers = models.quantised.layers(packed.base.model)
+    exact = models.load("tiny", root=project.folder.root, in_4_bits=True)
+    for one, other in zip(layers, models.quantised.layers(exact.model), strict=True):
+        assert torch.equal(models.quantised.weight_of(one), models.quantised.weight_of(other))
+    assert packed.base.dtype is torch.bfloat16 and {layer.compute_dtype for layer in layers} == {torch.bfloat16}
+    outcome = journey.run(packed)
+    start, *steps = [e for e in read_lines(packed.folder.run(outcome.run).events) if e["type"] in ("start", "step")]
+    assert (start["weights_dtype"], start["quantisation"]["other_weights_dtype"]) == ("nf4", "bfloat16")
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.3
+    assert next(g for g in outcome.gates if g.name == "parity").ok
+    assert {layer.compute_dtype for layer in layers} == {torch.bfloat16}
+    proof = journey.export(packed, to="merged").certificate
+    assert proof.ok and proof.tokens_equal and proof.logprob_gap < 1e-4
+
+
 def test_weights_that_others_store_wider_stay_so(project, tmp_path):
     assert project.base.dtype is torch.bfloat16  # what `auto` is for those that are stored so
     models.load("seedling").model.save_pretrained(tmp_path / "wide")

@@ -88,7 +88,7 @@ def _plain(module: nn.Module) -> bool:
 
 
 def in_4_bits(module: Any) -> bool:
-    """A layer whose weight is held in 4 bits on a CPU, to be copied as the float32 it stands for."""
+    """A layer whose weight is held in 4 bits on a CPU, copied as what it stands for, in the type it computes in."""
     return quantised.is_quantised(module) and module.weight.device.type == "cpu"
 
 
@@ -98,7 +98,7 @@ def _copied(module: nn.Module) -> bool:
 
 def _dtype(layer: Any) -> torch.dtype:
     """The type of a layer's copy."""
-    return torch.float32 if in_4_bits(layer) else layer.weight.dtype
+    return layer.compute_dtype if in_4_bits(layer) else layer.weight.dtype  # type: ignore[no-any-return]
 
 
 def foldable(module: Any) -> bool:
@@ -126,7 +126,7 @@ def bias_of(module: Any) -> torch.Tensor | None:
 def effective(module: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight and bias of a plain or `foldable` layer, LoRA's product added."""
     if not isinstance(module, LoraLayer):
-        return quantised.weight_of(module), module.bias
+        return quantised.weight_of(module).to(_dtype(module)), module.bias
     base = module.get_base_layer()
     weight = quantised.weight_of(base)
     for name in module.active_adapters:

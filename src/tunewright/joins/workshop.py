@@ -93,7 +93,7 @@ class Project:
         A rival that lost accuracy to 4 bits would be too easy to beat. Only where memory cannot hold it whole, they ask
         the one in 4 bits.
         """
-        if self.base.quantisation is None or not models.quantised.fits_beside(self.base.model, torch.float32):
+        if self.base.quantisation is None or not models.quantised.fits_beside(self.base.model, self.base.dtype):
             return self.base
         return models.load(self.recipe.model, root=self.folder.root, dtype=self._dtype, device=self.device)
 
@@ -108,7 +108,7 @@ class Project:
 
     @property
     def _dtype(self) -> str:
-        """What a base that is not changed is held in, where it is not in 4 bits."""
+        """What a base that is not changed is held in, but what of it is in 4 bits."""
         return "float32" if self.recipe.train.precision == "float32" else "auto"
 
     def loaded(self, dtype: str | None = None) -> models.Base:
@@ -117,7 +117,7 @@ class Project:
         Weights that learn are held in float32, others as published where a GPU computes in that (or in `dtype`).
         """
         method = self.recipe.train.method
-        kept = dtype or (self._dtype if method == "lora" else "float32")
+        kept = dtype or ("float32" if method == "full" else self._dtype)
         packed = method == "qlora"
         return models.load(self.recipe.model, root=self.folder.root, dtype=kept, device=self.device, in_4_bits=packed)
 

@@ -3,7 +3,8 @@
 64 weights that follow each other are stored as the nearest of 16 levels each, times the largest magnitude among them;
 those magnitudes take 8 bits, and 256 of them share a float32. That is 4.127 bits per weight. The linear layers but the
 head are held so; embeddings, norms, biases and the head stay as they are. What these bits stand for, in float32, is the
-base that an adapter is trained, measured and exported on: how they are read back, and when, changes no result.
+base that an adapter is trained, measured and exported on: how they are read back, and when, changes no result. Where
+the rest of the model is held in bfloat16, answers are computed in it, as those of a whole base are.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ def how() -> BitsAndBytesConfig:
         load_in_4bit=True,
         bnb_4bit_quant_type=FORM["type"],
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
     )
 
 
@@ -66,9 +66,7 @@ def quantise(model: Any) -> Any:
     for name, module in list(model.named_modules()):
         if type(module) is not nn.Linear or module is head:
             continue
-        layer = bnb.nn.Linear4bit(
-            module.in_features, module.out_features, bias=False, compute_dtype=torch.float32, device="meta"
-        )
+        layer = bnb.nn.Linear4bit(module.in_features, module.out_features, bias=False, device="meta")
         # From float32, whatever it is held in: it is read back to the type that it was given in.
         weight = bnb.nn.Params4bit(module.weight.detach().float(), quant_type=FORM["type"], module=layer)
         device = module.weight.device
@@ -86,11 +84,15 @@ def settled(model: Any) -> Any:
     """`model` with its 4-bit layers told to compute alike everywhere.
 
     On processors with AVX512-BF16 they would turn their weights round at the first evaluation and compute in bfloat16
-    from then on, with magnitudes in bfloat16: another base than the one that was trained on.
+    from then on, with magnitudes in bfloat16: another base than the one that was trained on. They compute in the type
+    that the rest of the model is held in, and are read back to float32 whatever they were quantised from.
     """
+    dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
     for layer in layers(model):
         layer.support_avx512bf16_for_cpu = False
         layer.compute_type_is_set = True
+        layer.compute_dtype = dtype
+        layer.weight.quant_state.dtype = torch.float32
     return model.requires_grad_(False)
 
 
@@ -110,6 +112,19 @@ def weight_of(layer: Any) -> torch.Tensor:
     if not is_quantised(layer):
         return weight.detach()  # type: ignore[no-any-return]
     return bnb.functional.dequantize_4bit(weight.data, weight.quant_state)  # type: ignore[no-any-return]
+
+
+def blocks_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """A layer's weight [outputs, inputs] as it is held in 4 bits: bytes [outputs, inputs / 2] of two levels' numbers
+    each, the higher half first; the largest magnitudes [outputs, inputs / 64]; the 16 levels.
+
+    None where a block does not end with its row.
+    """
+    state, outputs = layer.weight.quant_state, layer.out_features
+    if layer.in_features % BLOCK:
+        return None
+    magnitudes = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    return layer.weight.data.view(outputs, -1), magnitudes.view(outputs, -1), state.code
 
 
 def size_of(parameter: torch.Tensor) -> int:
@@ -167,11 +182,12 @@ def read_back(model: Any) -> Any:
 
 @contextlib.contextmanager
 def computing_in(found: list[Any], dtype: torch.dtype) -> Iterator[None]:
-    """Let 4-bit layers multiply in `dtype` inside the block, and in float32 as ever after it."""
+    """Let 4-bit layers multiply in `dtype` inside the block, and as before after it."""
+    before = [layer.compute_dtype for layer in found]
     for layer in found:
         layer.compute_dtype = dtype
     try:
         yield
     finally:
-        for layer in found:
-            layer.compute_dtype = torch.float32
+        for layer, own in zip(found, before, strict=True):
+            layer.compute_dtype = own

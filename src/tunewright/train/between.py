@@ -1,4 +1,4 @@
-"""What lies between a decoder's products on a GPU, each way: one kernel each, where PyTorch can compile them.
+"""What a GPU does beside a decoder's products, each way: one kernel each, where PyTorch can compile them.
 
 Every function computes the same without being compiled, only slower. The residual stream and its gradient are float32.
 """
@@ -123,3 +123,14 @@ def chunk_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     hit = torch.arange(logits.shape[1], device=logits.device)[None] == labels
     logits.copy_((shifted - normaliser).exp() - hit.float())
     return loss
+
+
+@_one_kernel
+def read_back(packed: torch.Tensor, magnitudes: torch.Tensor, levels: torch.Tensor, out: torch.Tensor) -> None:
+    """Weights held in 4 bits (`quantised.blocks_of`), rounded once from float32 into `out` [outputs, inputs].
+
+    So a weight is read from half a byte and written where it is needed; no copy of it in float32 is ever there.
+    """
+    pairs = (packed[..., None].int() >> torch.arange(4, -1, -4, device=packed.device)) & 15
+    weights = levels[pairs].unflatten(1, (magnitudes.shape[1], -1)) * magnitudes[:, :, None, None]
+    out.copy_(weights.reshape(out.shape))

@@ -23,6 +23,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from tunewright.models import quantised
+from tunewright.train import between
 
 # MKL loses a tenth to a third of its rate on AVX2 where a float32 product has more columns than this. So many at a time
 # keep it (design/2026-11-26-columns.md).
@@ -109,8 +110,7 @@ class Product:
         matrix, self.place.holder = self.place.matrix, None
         matrix[:, self.inputs :] = 0
         for part, layer in zip(self.parts, self.layers, strict=True):
-            weight = quantised.weight_of(layer)
-            matrix[part.rows, : self.inputs] = weight if self.norm is None else weight.float() * self.norm
+            _copy(layer, self.norm, matrix[part.rows, : self.inputs])
         self.place.holder = self
         self.refresh()
 
@@ -178,6 +178,16 @@ def times(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     for first in range(0, columns, _COLUMNS):
         torch.mm(left, right[first : first + _COLUMNS].t(), out=out[:, first : first + _COLUMNS])
     return out
+
+
+def _copy(layer: Any, norm: torch.Tensor | None, out: torch.Tensor) -> None:
+    """Write a layer's frozen weight, its columns times the `norm` before it, into `out`."""
+    blocks = quantised.blocks_of(layer) if out.is_cuda and norm is None and quantised.is_quantised(layer) else None
+    if blocks is not None:
+        between.read_back(*blocks, out)
+        return
+    weight = quantised.weight_of(layer)
+    out.copy_(weight if norm is None else weight.float() * norm)
 
 
 def base(layer: Any) -> Any:
