@@ -15,13 +15,21 @@ from _common import peak_resident_gb
 from _peers import Clock, in_order, timer
 from _sides import padder
 
-# Llama 3.1's 8B, and the same in small for a machine without a GPU.
+# Llama 3.1's 8B, Llama 3.2's 1B with a head of its own, and the same in small for a machine without a GPU.
 SHAPES: dict[str, dict[str, int]] = {
     "8b": {
         "vocab_size": 128_256,
         "hidden_size": 4096,
         "intermediate_size": 14_336,
         "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+    },
+    "1b": {
+        "vocab_size": 128_256,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
     },

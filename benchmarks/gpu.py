@@ -1,6 +1,6 @@
 """LoRA and QLoRA on one GPU beside TRL and the plain loop: an 8B-shaped Llama, random weights, packs of 4,096 tokens.
 
-    python benchmarks/gpu.py [--work WORK] [--side ours|trl|liger|plain] [--seconds S] [--shape 8b|tiny]
+    python benchmarks/gpu.py [--work WORK] [--side ours|trl|liger|plain] [--seconds S] [--shape 8b|1b|tiny]
 
 `full`: rows of 4,096 tokens, all supervised. `long`: one of 8,192. `answers`: rows of 672, of which 224 are supervised,
 behind one prefix of 256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation, by us read back once
@@ -46,7 +46,7 @@ def main() -> None:
         for result in run(sides[0], works, given.shape, given.steps):
             print(json.dumps(result), flush=True)
         return
-    if given.shape == "8b":
+    if given.shape != "tiny":
         _assert_gpu()
     found = measure(sides, works, given.shape, given.steps, given.seconds, given.keep)
     if given.json:

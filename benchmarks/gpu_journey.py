@@ -1,6 +1,6 @@
 """The whole journey of an 8B-shaped Llama on one GPU: time and peak memory of each stage, beside what the plan said.
 
-    python benchmarks/gpu_journey.py [--shape 8b|tiny] [--method lora|qlora] [--rows N] [--base DIR] --json
+    python benchmarks/gpu_journey.py [--shape 8b|1b|tiny] [--method lora|qlora] [--rows N] [--base DIR] --json
 
 The base has random weights in bfloat16 and the seedling's tokenizer, and learns nothing: what is measured is what a
 journey takes. It is written to `--base` unless it is there already. Rows are tickets of the sample project, of which a

@@ -101,7 +101,7 @@ def _attend_step(
     rows, heads, group, size = query.shape
     key, value = (x.view(rows * heads, -1, size)[:, :seen] for x in (keys, values))
     query = query.reshape(rows * heads, group, size)
-    if _keys_left(query.dtype, group, size, torch.get_num_threads()):
+    if query.device.type == "cpu" and _keys_left(query.dtype, group, size, torch.get_num_threads()):
         scores = torch.bmm(key, query.transpose(1, 2)).transpose(1, 2)
     else:
         scores = torch.bmm(query, key.transpose(1, 2))
@@ -175,6 +175,7 @@ class Forest:
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.mask: torch.Tensor | None = None
+        self.place: torch.Tensor | None = None  # where the last pass wrote, once this holds still
         self.starts = [0]
         for length in lengths:
             self.starts.append(self.starts[-1] + length)
@@ -222,16 +223,21 @@ class Forest:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         heads, rows, size = query.shape
         keys, values = self.keys[layer], self.values[layer]
-        keys[:, :, self.width] = key.transpose(0, 1)
-        values[:, :, self.width] = value.transpose(0, 1)
-        seen = self.width + 1
-        grouped = query.transpose(0, 1).reshape(rows, key.shape[0], -1, size)
-        mask = None if self.mask is None else self.mask[..., :seen]
-        if query.device.type == "cpu":
-            out, lse = _attend_step(grouped, keys, values, seen, scale, mask, bool(self.shared))
+        if self.place is None:
+            keys[:, :, self.width] = key.transpose(0, 1)
+            values[:, :, self.width] = value.transpose(0, 1)
+            seen = self.width + 1
+            mask = None if self.mask is None else self.mask[..., :seen]
         else:
-            mask = None if mask is None else mask.expand(rows, 1, grouped.shape[2], seen)
-            out, lse = _attend_plainly(grouped, keys[:, :, :seen], values[:, :, :seen], scale, mask, causal=False)
+            assert self.mask is not None
+            if layer == 0:
+                self.place += 1
+                self.mask.index_fill_(3, self.place, 0.0)
+            keys.index_copy_(2, self.place, key.transpose(0, 1)[:, :, None])
+            values.index_copy_(2, self.place, value.transpose(0, 1)[:, :, None])
+            seen, mask = self.capacity, self.mask
+        grouped = query.transpose(0, 1).reshape(rows, key.shape[0], -1, size)
+        out, lse = _attend_step(grouped, keys, values, seen, scale, mask, bool(self.shared))
         lse = lse.reshape(rows, heads).transpose(0, 1)
         return out.reshape(rows, heads, size).transpose(0, 1), lse
 
@@ -259,6 +265,15 @@ class Forest:
                 out[:, part] = torch.lerp(out[:, part], theirs, weight)
                 lse[:, part] = torch.logaddexp(lse[:, part], their_lse)
         return out, lse
+
+    def hold_still(self) -> None:
+        """From now on let every pass be the same computation on the same tensors, so that it can be recorded.
+
+        It reaches over all the room there is, behind a mask that opens by one place a pass.
+        """
+        mask = torch.full((self.rows, 1, 1, self.capacity), float("-inf"), device=self.keys[0].device)
+        mask[..., : self.width] = 0.0 if self.mask is None else self.mask[..., : self.width]
+        self.mask, self.place = mask, torch.tensor([self.width - 1], device=mask.device)
 
     def step(self) -> None:
         """Count the pass that was just made; the next one brings one token per row."""

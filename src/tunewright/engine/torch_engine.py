@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
-from tunewright.engine import packed, plain
+from tunewright.engine import packed, plain, recorded
 from tunewright.engine.forest import NAME, Forest, Shared, UnfitModelError
 from tunewright.engine.grammar import Grammar
 from tunewright.engine.prefixes import Batch, Node, plan_batches
@@ -71,6 +72,7 @@ class TorchEngine:
         self._shares: bool | None = None
         self._packs: bool | None = None
         self._writes = True
+        self._records = True
         self._written: Written | None = None
         self._window: int | None = None
 
@@ -278,17 +280,32 @@ class TorchEngine:
             forest.step()
             self._window = forest.window
             return logits
-        out = self.model(
-            input_ids=torch.tensor([flat], device=device),
-            position_ids=torch.tensor([places], device=device),
-            use_cache=False,
-            logits_to_keep=torch.tensor(keep, device=device) if len(keep) < len(flat) else 0,
-            forest=forest,
-        )
+        wanted = torch.tensor(keep, device=device) if len(keep) < len(flat) else 0
+        ids, at = (torch.tensor([each], device=device) for each in (flat, places))
+        logits = self._by_modules(forest, ids, at, wanted)
         forest.step()
         if forest.window is not None:
             self._window = forest.window
-        return out.logits[0]  # type: ignore[no-any-return]
+        return logits
+
+    def _by_modules(
+        self, forest: Forest, ids: torch.Tensor, places: torch.Tensor, keep: torch.Tensor | int = 0
+    ) -> torch.Tensor:
+        made = self.model(input_ids=ids, position_ids=places, use_cache=False, logits_to_keep=keep, forest=forest)
+        return made.logits[0]  # type: ignore[no-any-return]
+
+    def _recorded(self, forest: Forest, left: int) -> recorded.Recorded | None:
+        """The next steps of `forest` as one recording, where `left` of them are enough and its model allows it."""
+        device = self._device()
+        if self._written is not None or not self._records or left < recorded.WORTH or not recorded.possible(device):
+            return None
+        if forest.place is None:
+            forest.hold_still()
+        try:
+            return recorded.Recorded(partial(self._by_modules, forest), forest.rows, device)
+        except RuntimeError:
+            self._records = False  # something in it waits for the GPU; step by step it computes as well
+            return None
 
     def _run(
         self,
@@ -306,6 +323,7 @@ class TorchEngine:
         live = list(range(len(batch.rows)))  # rows of the forest, as places in the batch
         finished: set[int] = set()
         positions = self._positions()
+        recording: recorded.Recorded | None = None
         for step in range(longest):
             tokens = chooser(logits, live)
             for row, token in zip(live, tokens, strict=True):
@@ -317,14 +335,26 @@ class TorchEngine:
             if len(finished) == len(batch.rows) or step + 1 == longest:
                 break
             left = [place for place, row in enumerate(live) if row not in finished]
-            # Dropping rows copies the others' keys: worth it once an eighth of them is done.
-            if len(left) <= len(live) * 7 // 8:
+            # Dropping rows copies the others' keys, and a recording has to be made anew.
+            if len(left) <= (len(live) // 2 if recording else len(live) * 7 // 8):
                 forest.keep(left)
                 live, tokens = [live[p] for p in left], [tokens[p] for p in left]
+                recording = None
             # A finished row that has not left yet may be past the last position: what it computes is not looked at.
             places = [min(len(prompts[batch.rows[r]]) + step, positions - 1) for r in live]
-            logits = self._forward(tokens, places, forest, range(len(live)))
+            # The first step makes kernels ready, which a recording must find so.
+            recording = recording or self._recorded(forest, longest - step if step else 0)
+            logits = self._step(forest, tokens, places, recording)
         return outputs
+
+    def _step(
+        self, forest: Forest, tokens: Sequence[int], places: Sequence[int], recording: recorded.Recorded | None
+    ) -> torch.Tensor:
+        if recording is None:
+            return self._forward(tokens, places, forest, range(len(tokens)))
+        logits = recording(tokens, places)
+        forest.step()
+        return logits
 
     def _score(
         self,

@@ -14,6 +14,9 @@ import torch
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    # Past the limit, eight by itself, a function would run uncompiled and nobody be told. It is raised for good: doing
+    # so around each call takes longer than the call.
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
     made: Callable[..., Any] = torch.compile(function)
     return made
 
@@ -28,9 +31,7 @@ def _one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         for each in (first, *others):
             if isinstance(each, torch.Tensor) and each.ndim > 1:
                 torch._dynamo.maybe_mark_dynamic(each, 0)
-        # Past the limit, eight by itself, a function would run uncompiled and nobody be told.
-        with torch._dynamo.config.patch(recompile_limit=64):
-            return _compiled(function)(first, *others)
+        return _compiled(function)(first, *others)
 
     return call
 

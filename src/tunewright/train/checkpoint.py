@@ -95,8 +95,7 @@ def restore(checkpoint: Saved, model: Any, optimizer: torch.optim.Optimizer) -> 
     tensors = load_file(checkpoint.path / _OPTIMIZER)
     for name, parameter in trained(optimizer).items():
         optimizer.state[parameter] = {
-            key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
-            for key in ("step", "exp_avg", "exp_avg_sq")
+            key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
         }
     random = load_file(checkpoint.path / _RANDOM)
     torch.set_rng_state(random["cpu"])
