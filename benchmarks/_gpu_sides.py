@@ -277,6 +277,19 @@ def _result(task: dict[str, Any], clock: Clock, peak: float) -> dict[str, Any]:
     }
 
 
+def gpu_name() -> str | None:
+    """The GPU's, if one is here."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def assert_gpu() -> None:
+    """End the program where there is none."""
+    if gpu_name() is None:
+        raise SystemExit("no GPU is here; with --shape tiny the same is done in small on a CPU")
+
+
 def _cuda() -> bool:
     import torch
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import report
-from _gpu_sides import PACK, RANK, SHAPES, SIDES, WORKS, run
+from _gpu_sides import PACK, RANK, SHAPES, SIDES, WORKS, assert_gpu, gpu_name, run
 
 HERE = Path(__file__).resolve()
 NAMES = {"trl": "TRL SFTTrainer", "liger": "TRL SFTTrainer, Liger's kernels", "plain": "PEFT and transformers"}
@@ -47,10 +47,10 @@ def main() -> None:
             print(json.dumps(result), flush=True)
         return
     if given.shape != "tiny":
-        _assert_gpu()
+        assert_gpu()
     found = measure(sides, works, given.shape, given.steps, given.seconds, given.keep)
     if given.json:
-        report("gpu", [r for work in works for r in results(work, found)], True, gpu=_gpu())
+        report("gpu", [r for work in works for r in results(work, found)], True, gpu=gpu_name())
     else:
         table(works, found)
 
@@ -121,17 +121,6 @@ def equality(ours: list[float], peer: list[float]) -> dict[str, Any]:
 
 def _facts(work: str) -> dict[str, Any]:
     return {"rank": RANK, "pack": PACK, **WORKS[work]}
-
-
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-
-
-def _assert_gpu() -> None:
-    if _gpu() is None:
-        raise SystemExit("no GPU is here; with --shape tiny the same is done in small on a CPU")
 
 
 def table(works: list[str], found: dict[tuple[str, str], dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """The whole journey of an 8B-shaped Llama on one GPU: time and peak memory of each stage, beside what the plan said.
 
-    python benchmarks/gpu_journey.py [--shape 8b|1b|tiny] [--method lora|qlora] [--rows N] [--base DIR] --json
+    python benchmarks/gpu_journey.py [--shape 8b|1b|tiny] [--work lora|qlora] [--rows N] [--base DIR] --json
 
 The base has random weights in bfloat16 and the seedling's tokenizer, and learns nothing: what is measured is what a
 journey takes. It is written to `--base` unless it is there already. Rows are tickets of the sample project, of which a
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import peak_resident_gb, report
-from _gpu_sides import SHAPES, build
+from _gpu_sides import SHAPES, assert_gpu, build, gpu_name
 
 RECIPE = """
 model: {base}
@@ -34,18 +34,21 @@ train: {{method: {method}, rank: 16, epochs: 2, effective_batch_size: 8, checkpo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--shape", choices=SHAPES, default="8b")
-    parser.add_argument("--method", choices=("lora", "qlora"), default="lora")
+    parser.add_argument("--work", choices=("lora", "qlora"), default="lora", help="the method")
     parser.add_argument("--rows", type=int, default=80)
     parser.add_argument("--base", type=Path)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.shape != "tiny":
+        assert_gpu()
     with tempfile.TemporaryDirectory() as folder:
         base = (given.base or Path(folder) / "base").resolve()
         if not (base / "config.json").is_file():
             write_base(base, given.shape)
-        found = travelled(Path(folder), base, given.method, given.rows)
-    ours = {"shape": given.shape, "method": given.method, **found}
-    report("gpu_journey", [{"work": given.method, "ours": ours, "peer": None, "ratio": {}, "equal": {}}], given.json)
+        found = travelled(Path(folder), base, given.work, given.rows)
+    ours = {"shape": given.shape, "method": given.work, **found}
+    result = {"work": given.work, "ours": ours, "peer": None, "ratio": {}, "equal": {}}
+    report("gpu_journey", [result], given.json, gpu=gpu_name())
 
 
 def write_base(folder: Path, shape: str) -> None:
