@@ -43,17 +43,16 @@ def _attend(
     key: torch.Tensor,
     value: torch.Tensor,
     scale: float,
-    mask: torch.Tensor | None = None,
     causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention (batch, heads, tokens, size), of keys with as many or fewer heads, with the log-sum-exp of its scores
     (batch, heads, tokens)."""
     if query.device.type == "cpu":
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+            query, key, value, 0.0, causal, scale=scale
         )
         return out, lse
-    return _attend_plainly(query, key, value, scale, mask, causal)
+    return _attend_plainly(query, key, value, scale, causal)
 
 
 def _attend_plainly(
@@ -61,7 +60,6 @@ def _attend_plainly(
     key: torch.Tensor,
     value: torch.Tensor,
     scale: float,
-    mask: torch.Tensor | None,
     causal: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Like `_attend`, written out for devices without a kernel that also gives the log-sum-exp; block by block."""
@@ -73,8 +71,6 @@ def _attend_plainly(
     outs, lses = [], []
     for at in range(0, tokens, block):
         scores = (query[:, :, at : at + block] @ key.transpose(-1, -2)).float() * scale
-        if mask is not None:
-            scores = scores + mask[:, :, at : at + block]
         if causal:
             future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + at)
             scores = scores.masked_fill(future, float("-inf"))
