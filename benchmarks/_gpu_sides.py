@@ -138,7 +138,7 @@ def ours(task: dict[str, Any], model: Any) -> dict[str, Any]:
 def trl(task: dict[str, Any], model: Any, kernels: bool = False) -> dict[str, Any]:
     """TRL's SFTTrainer: bfloat16, sdpa, nothing computed twice; its only loss, of supervised tokens, in chunks.
 
-    With `kernels` by Liger's, loss included (Hsu et al. 2024).
+    With `kernels` its layers compute by Liger's (Hsu et al. 2024); the loss stays TRL's own.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer

@@ -5,9 +5,9 @@
 `full`: rows of 4,096 tokens, all supervised. `long`: one of 8,192. `answers`: rows of 672, of which 224 are supervised,
 behind one prefix of 256, as fine-tuning data has. `qlora`: `full` on NF4 with double quantisation, by us read back once
 for all; `qlora_each_pass`: by us in every pass. Each side runs in a process of its own on the same weights, adapters
-and rows, computes in bfloat16 and nothing twice (TRL by sdpa with its chunked loss, with Liger's kernels or without),
-and the losses are compared step by step. Tokens are the rows' own, a shared prefix counted in each. `tflop_per_s`
-counts what the rows cannot do without, each for itself (`_gpu_sides.operations`).
+and rows, computes in bfloat16 and nothing twice (TRL by sdpa with its chunked loss; `liger`: its layers by Liger's
+kernels), and the losses are compared step by step. Tokens are the rows' own, a shared prefix counted in each.
+`tflop_per_s` counts what the rows cannot do without, each for itself (`_gpu_sides.operations`).
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def travelled(folder: Path, base: Path, method: str, rows: int) -> dict[str, Any
     (folder / "tunewright.yaml").write_text(RECIPE.format(base=base, method=method))
     began, meter = time.perf_counter(), Meter()
     project = journey.open_project(folder)
-    project.tell, project.allow = meter, {"headroom": "weights are random"}
+    project.tell = meter
     outcome = journey.run(project)
     told = [json.loads(line) for line in project.folder.run(outcome.run).events.read_text().splitlines()]
     start = next(each for each in told if each["type"] == "start")

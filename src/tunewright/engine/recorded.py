@@ -1,8 +1,8 @@
 """A decoding step recorded once and replayed.
 
-A step of one token a row is thousands of small kernels, and a GPU has done each before the processor has asked for the
-next. Recorded as a CUDA graph they are one call. What the step reads and writes must lie where it lay: tokens and
-places in tensors of their own, keys and values in a forest that was told to hold still (`Forest.hold_still`).
+A step of one token a row is more than a thousand small kernels, and a GPU has done each before the processor has asked
+for the next. Recorded as a CUDA graph they are one call. What the step reads and writes must lie where it lay: tokens
+and places in tensors of their own, keys and values in a forest that was told to hold still (`Forest.hold_still`).
 """
 
 from __future__ import annotations
