@@ -37,6 +37,10 @@ def _batch(prefixes: int, rows: int, seed: int = 0) -> MicroBatch:
     return batch
 
 
+def _trees(batch: MicroBatch) -> list[list[int]]:
+    return [batch.ids[s.start : s.end].tolist() for s in batch.segments if s.parent < 0]
+
+
 def _targets(batch: MicroBatch) -> list[tuple[int, int, float, int]]:
     found = zip(batch.labels, batch.weights, batch.states, strict=True)
     return sorted((int(l), int(batch.ids[s]), float(w), int(batch.positions[s])) for l, w, s in found)
@@ -76,11 +80,18 @@ def test_bunches_have_all_trees_between_them(tokens: int) -> None:
     batch = _batch(3, 4)
     found = bunches(batch, tokens)
     assert (len(found) == 1) == (tokens == 10_000)
-    assert tuple(tree for bunch in found for tree in bunch.trees) == batch.trees
-    assert torch.equal(torch.cat([bunch.ids for bunch in found]), batch.ids)
+    assert sorted(tree for bunch in found for tree in _trees(bunch)) == sorted(_trees(batch))
     assert sorted(target for bunch in found for target in _targets(bunch)) == _targets(batch)
-    longest = max(s.end - s.start for s in batch.segments if s.parent < 0)
-    assert max(bunch.tokens for bunch in found) <= tokens * 1.5 + longest
+
+
+@given(st.lists(st.integers(5, 200), min_size=2, max_size=12), st.integers(20, 300))
+def test_no_bunch_is_larger_than_another_by_more_than_a_tree(lengths: list[int], tokens: int) -> None:
+    rows = [_row([index, *range(300, 300 + length)], 1) for index, length in enumerate(lengths)]
+    (batch,) = pack(rows, budget=100_000, share=False)
+    sizes = [bunch.tokens for bunch in bunches(batch, tokens)]
+    assert sum(sizes) == batch.tokens
+    assert max(sizes) - min(sizes) <= max(lengths) + 1
+    assert max(sizes) <= tokens * 1.5 + max(lengths) + 1
 
 
 def test_a_bunch_of_which_nothing_is_learnt_is_left_out() -> None:

@@ -27,12 +27,12 @@ def row(length: int, learnt: range) -> Rendered:
 @pytest.mark.parametrize(
     ("config", "learnt", "longest"),
     [
-        (LlamaConfig(**LONG), range(1400, 1500), 512),
-        (LlamaConfig(**LONG), range(400, 1500), 512),  # learnt from before the cut on
+        (LlamaConfig(**LONG), range(1400, 1500), 256),
+        (LlamaConfig(**LONG), range(400, 1500), 256),  # learnt from before the cut on
         (LlamaConfig(**LONG), range(400, 500), 1500),  # nothing learnt in the end of it
         (LlamaConfig(**LONG, rope_parameters=DYNAMIC), range(1400, 1500), 1500),
         (MistralConfig(**LONG, sliding_window=600), range(1400, 1500), 728),
-        (MistralConfig(**LONG, sliding_window=16), range(1400, 1500), 512),
+        (MistralConfig(**LONG, sliding_window=16), range(1400, 1500), 256),
     ],
 )
 def test_the_end_of_a_long_example_is_enough(

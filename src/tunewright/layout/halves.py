@@ -48,8 +48,12 @@ def bunches(batch: MicroBatch, tokens: int) -> list[MicroBatch]:
     """The trees of `batch` in micro-batches of about `tokens` each, of more where a tree has more."""
     _, lengths, owners = _trees(batch)
     count = max(1, round(batch.tokens / tokens))
-    # Each tree goes where its middle lies. What predicts nothing is not computed.
-    places = ((np.cumsum(lengths) - lengths / 2) * count / batch.tokens).astype(int)
+    # The longest first, each to the smallest bunch so far: the largest of all is what memory must hold.
+    places, filled = np.zeros(len(lengths), dtype=int), np.zeros(count, dtype=int)
+    for tree in np.argsort(-lengths, kind="stable"):
+        places[tree] = filled.argmin()
+        filled[places[tree]] += lengths[tree]
+    # What predicts nothing is not computed.
     needed = np.unique(places[owners])
     return [batch] if count == 1 else [_of_trees(batch, lengths, owners, places == each) for each in needed]
 

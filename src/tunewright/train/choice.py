@@ -26,7 +26,7 @@ _TOLERANCE = 1e-4
 _CHANCE = 1e-5
 # So long an ending of the longest example shows what packing and sharing can do wrong. All of it, through plain modules
 # that keep the scores and logits of every token, could take more memory than any step of the run.
-_TELLING = 512
+_TELLING = 256
 _BEYOND_WINDOW = 128
 
 

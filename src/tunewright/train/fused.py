@@ -50,7 +50,6 @@ class _Kept:
     mlp_in: torch.Tensor
     mlp_scale: torch.Tensor
     gate_up: torch.Tensor
-    down_in: torch.Tensor
 
 
 def _grain(dtype: torch.dtype) -> int:
@@ -59,7 +58,7 @@ def _grain(dtype: torch.dtype) -> int:
     On a CPU a product in bfloat16 of a shape never met before costs its kernel's making first, and no two batches have
     the same number of tokens; float32 needs no kernel.
     """
-    return 16 if dtype == torch.float32 else 64
+    return 1 if dtype == torch.float32 else 64
 
 
 def _short(count: int, grain: int) -> int:
@@ -147,7 +146,7 @@ class _Layer:
         torch.ops.aten.silu.out(gate_up[:, :middle], out=down_in[:, :middle])
         down_in[:, :middle].mul_(gate_up[:, middle:])
         x += self.down.forward(down_in)
-        return x, _Kept(inputs, scale, (query, key, value), shares, o_in, mlp_in, mlp_scale, gate_up, down_in)
+        return x, _Kept(inputs, scale, (query, key, value), shares, o_in, mlp_in, mlp_scale, gate_up)
 
     def backward(
         self, dx: torch.Tensor, kept: _Kept, plan: Attention, frame: _Frame, grads: Gradients, below: bool
@@ -158,9 +157,7 @@ class _Layer:
         """
         rope, rows = frame.rope, frame.rows
         self._mlp_backward(dx, kept, grads)
-        grad = self.o.grad_room(dx.shape[0])
-        grad[:, : self.o.outputs] = dx
-        d_mixed = self.o.backward(grad, kept.o_in, grads)
+        d_mixed = self.o.backward(self.o.grad_of(dx), kept.o_in, grads)
         assert d_mixed is not None
         d_mixed = d_mixed.unflatten(1, (self.kv, self.group, self.size)).transpose(0, 1).contiguous()
         dq, dk, dv = plan.backward(d_mixed, *kept.heads, kept.shares)
@@ -190,14 +187,17 @@ class _Layer:
     def _mlp_backward(self, dx: torch.Tensor, kept: _Kept, grads: Gradients) -> None:
         """Add the gradient through the MLP to `dx`."""
         middle = self.down.inputs
-        grad = self.down.grad_room(dx.shape[0])
-        grad[:, : self.down.outputs] = dx
-        d_act = self.down.backward(grad, kept.down_in, grads)
-        assert d_act is not None
         gate, up = kept.gate_up[:, :middle], kept.gate_up[:, middle:]
         grad = self.gate_up.grad_room(dx.shape[0])
         d_gate, d_up = grad[:, :middle], grad[:, middle : 2 * middle]
         torch.ops.aten.silu.out(gate, out=d_up)
+        # A fifth of what a layer would keep, for one more pass: what went into `down` is not kept.
+        down_in = self.down.room(dx.shape[0])
+        torch.mul(d_up, up, out=down_in[:, :middle])
+        self.down.fill(down_in)
+        d_act = self.down.backward(self.down.grad_of(dx), down_in, grads)
+        assert d_act is not None
+        del down_in
         d_up.mul_(d_act)
         d_act.mul_(up)
         torch.ops.aten.silu_backward.grad_input(d_act, gate, grad_input=d_gate)

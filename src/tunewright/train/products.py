@@ -54,13 +54,13 @@ class Gradients(dict[torch.nn.Parameter, torch.Tensor]):
 
     def add(self, parameter: torch.nn.Parameter, grad: torch.Tensor) -> None:
         held = self.get(parameter)
-        self[parameter] = grad.contiguous() if held is None else held.add_(grad)
+        self[parameter] = grad if held is None else held.add_(grad)
 
     def hand_over(self) -> None:
         """Add them to the parameters' own."""
         for parameter, grad in self.items():
             if parameter.grad is None:
-                parameter.grad = grad
+                parameter.grad = grad.contiguous()
             else:
                 parameter.grad += grad
 
@@ -135,11 +135,21 @@ class Product:
         """A gradient buffer [rows, outputs + rank]; the caller fills the first `outputs` columns."""
         return self.empty.new_empty(rows, self.outputs + self.rank)
 
-    def forward(self, buffer: torch.Tensor) -> torch.Tensor:
-        """y [rows, outputs] for the input in `buffer`, whose last columns are filled for the backward pass."""
+    def grad_of(self, grad: torch.Tensor) -> torch.Tensor:
+        """A gradient buffer with `grad` [rows, outputs] in it."""
+        buffer = self.grad_room(grad.shape[0])
+        buffer[:, : self.outputs] = grad
+        return buffer
+
+    def fill(self, buffer: torch.Tensor) -> None:
+        """Fill the last columns of an input buffer from its first ones."""
         if self.rank:
             inner = self.matrix[self.outputs :, : self.inputs]
             torch.mm(buffer[:, : self.inputs], inner.t(), out=buffer[:, self.inputs :])
+
+    def forward(self, buffer: torch.Tensor) -> torch.Tensor:
+        """y [rows, outputs] for the input in `buffer`, whose last columns are filled for the backward pass."""
+        self.fill(buffer)
         out = times(buffer, self.matrix[: self.outputs])
         return out if self.bias is None else out.add_(self.bias)
 
@@ -160,7 +170,9 @@ class Product:
             beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
             after = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
             torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
-            grads.add(part.outer, torch.mm(grad[:, part.rows].t(), buffer[:, beside]).float() * part.scale)
+            # As hᵀ g: gᵀ h is the same at half of the rate.
+            outer_grad = torch.mm(buffer[:, beside].t(), grad[:, part.rows]).t()
+            grads.add(part.outer, outer_grad.float() * part.scale)
         inner_grads = torch.mm(grad[:, self.outputs :].t(), buffer[:, : self.inputs]).float()
         if self.norm is not None:
             inner_grads *= self.norm
