@@ -5,7 +5,7 @@
 Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
 are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
 checkpointing, TRL with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone),
-and splits the batch by accumulation as it is fastest: whole, in halves, down to single rows, by probe (one row at a
+and splits the batch by accumulation as it is fastest: single rows, twos, up to the whole, by probe (one row at a
 time needs no padding and stays in the caches). `matmul_share` is the rate of the
 products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over the
 rate of plain `torch.mm` at the model's own shape.
@@ -128,13 +128,17 @@ def measure(
 def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path) -> dict[int, float]:
     """The peer's examples per second by rows at once, a few steps in float32; the fastest is left in `prepared`.
 
-    Batches are cut short for it: how many parts of a step follow each other does not change the rate of one.
+    From one row upwards, until two more have not been faster: with the rows' number padding and caches cost more, and a
+    step of 32 long rows minutes. Batches are cut short for it: how many parts of a step follow each other does not
+    change the rate of one.
     """
     rates, (rows, steps) = {}, (8, 4) if shape_of(task["work"]) == "25m" else (4, 2)
-    for micro in micro_batches(task):
+    for micro in reversed(micro_batches(task)):
         batch = max(micro, min(task["batch"], rows))
         prepared.write_text(json.dumps(task | {"batch": batch, "micro_batch": micro}))
         rates[micro] = run(peer, "float32", steps, ALL_STEPS)["examples_per_s"]
+        if max(rates.values()) not in list(rates.values())[-2:]:
+            break
     best = max(rates, key=lambda micro: rates[micro])
     prepared.write_text(json.dumps(task | {"micro_batch": best}))
     return rates
