@@ -70,6 +70,24 @@ def test_equals_dense_attention(kind: str, subset: bool, window: int | None, sof
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("softcap", [None, 1.5])
+@pytest.mark.parametrize("kind", ["flat", "long", "levels"])
+def test_nothing_is_read_that_was_not_written(
+    kind: str, softcap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Spare columns of scores are memory as it was found.
+    how = Attention(batch := _batch(kind), softcap=softcap)
+    assert any(block.columns > block.above_length + block.keys for block in how.plan)
+    query, key, value = torch.randn(2, batch.tokens, 3, 8), *torch.randn(2, 2, batch.tokens, 8)
+    for name in ("new_empty", "empty_like"):
+        of = torch.Tensor if name == "new_empty" else torch
+        real = getattr(of, name)
+        monkeypatch.setattr(of, name, lambda *a, real=real, **k: real(*a, **k).fill_(float("nan")))
+    out, kept = how.forward(query, key, value)
+    for found in (out, *how.backward(torch.ones_like(out), query, key, value, kept)):
+        assert torch.isfinite(found).all()
+
+
 def test_ancestors_out_of_reach_are_not_computed() -> None:
     batch = _batch("long")
     assert max(block.above_length for block in Attention(batch).plan) >= 700

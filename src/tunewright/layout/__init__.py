@@ -5,8 +5,8 @@ itself and to all of its ancestors; its position is its depth from the root. A p
 one parent, computed once.
 """
 
+from tunewright.layout.attend import Attention
 from tunewright.layout.attention import computing
-from tunewright.layout.blocks import Attention
 from tunewright.layout.flex import Flexed
 from tunewright.layout.forest import MicroBatch
 from tunewright.layout.halves import apart

@@ -13,7 +13,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from tunewright.errors import TrainingError
-from tunewright.layout.blocks import Attention
+from tunewright.layout.attend import Attention
 from tunewright.layout.flex import block_mask, flexed
 from tunewright.layout.forest import MicroBatch
 

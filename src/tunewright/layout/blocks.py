@@ -1,4 +1,4 @@
-"""Exact attention over a token forest as a few dense blocks of matrix products, forward and backward.
+"""Exact attention over a token forest as a few dense blocks, whose products `attend` computes.
 
 A block is a batch of runs of tokens that share the same ancestors: every query sees all of the ancestors' keys and,
 in its own run, those not after it. Long runs are cut so that little is computed above the diagonal; short runs of
@@ -6,9 +6,6 @@ like length are padded together, so that hundreds of them cost a handful of call
 
 With a sliding window a query sees the last keys of its path only: ancestors out of every query's reach are left out of
 the block. A run's first token is as deep as its ancestors are many, so depths need not be looked up.
-
-Heads that share keys and values (grouped-query attention) are folded into the rows of the query matrix: queries are
-[key heads, tokens, group, size], keys and values [key heads, tokens, size].
 """
 
 from __future__ import annotations
@@ -29,6 +26,8 @@ _CUT = 96
 _ALIKE = 0.75
 # Padded lengths are multiples of this.
 _GRAIN = 16
+# Rows of scores begin at multiples of so many numbers: MKL writes others at half to four fifths of the rate.
+_LANES = 8
 
 Rows: TypeAlias = "slice | torch.Tensor"
 
@@ -57,6 +56,16 @@ class Block:
     valid_own: torch.Tensor | None = None
     padding: torch.Tensor | None = None
     far: torch.Tensor | None = None
+
+    @property
+    def first_own(self) -> int:
+        """The column of scores where own keys begin; those between it and the ancestors' are spare."""
+        return _up(self.above_length, _LANES)
+
+    @property
+    def columns(self) -> int:
+        """Columns of scores, spare ones included."""
+        return self.first_own + _up(self.keys, _LANES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +190,8 @@ def _block(
         hidden, far = _unseen(_places(span, wanted)[None, :], keys, above_length, window, device)
         queries, own = slice(span.first, span.last), slice(span.start, span.stop)
         return Block(1, length, keys, queries, own, above, above_length, hidden, queries, own, far=far)
-    keys, length = _round(keys), _round(length)
+    # Of few lengths: a product of a shape never met before costs its kernel's making first.
+    keys, length = _up(keys, _GRAIN), _up(length, _GRAIN)
     query_rows, query_valid = _padded([(s.first, s.last) for s in spans], length)
     key_rows, key_valid = _padded([(s.start, s.stop) for s in spans], keys)
     if wanted is None:
@@ -223,9 +233,9 @@ def _unseen(
     return torch.from_numpy(hidden).to(device), torch.from_numpy(far).to(device)
 
 
-def _round(length: int) -> int:
-    """Up to the next of a few lengths: a product of a shape never met before costs its kernel's making first."""
-    return -(-length // _GRAIN) * _GRAIN
+def _up(length: int, grain: int) -> int:
+    """The next multiple of `grain`."""
+    return -(-length // grain) * grain
 
 
 def _places(span: _Span, wanted: np.ndarray | None) -> np.ndarray:
@@ -242,148 +252,3 @@ def _padded(spans: list[tuple[int, int]], length: int) -> tuple[np.ndarray, np.n
     sizes = np.asarray([last - first for first, last in spans])[:, None]
     valid = steps < sizes
     return (starts + np.where(valid, steps, 0)).reshape(-1), valid.reshape(-1)
-
-
-class Attention:
-    """Exact attention of one micro-batch; of the queries at row indices `wanted` (sorted) only, where given.
-
-    A token sees the last `window` tokens of its path; scores are capped at ±`softcap` (Gemma 2). None: all, uncapped.
-    """
-
-    def __init__(
-        self,
-        batch: MicroBatch,
-        wanted: np.ndarray | None = None,
-        *,
-        window: int | None = None,
-        softcap: float | None = None,
-    ) -> None:
-        self.plan = blocks(batch, wanted, window if window is not None and window < batch.longest else None)
-        self.softcap = softcap
-
-    def forward(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The output, shaped as the (scaled) `query` [key heads, tokens, group, size], and what `backward` needs."""
-        return attend(query, key, value, self.plan, self.softcap)
-
-    def backward(
-        self,
-        grad: torch.Tensor,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        kept: list[torch.Tensor],
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Gradients of query, key and value."""
-        return attend_backward(grad, query, key, value, self.plan, kept, self.softcap)
-
-
-def attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: Sequence[Block], softcap: float | None = None
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Attention output, shaped as `query`, and for `attend_backward` each block's probabilities and, where scores are
-    capped at ±`softcap`, after all of these each block's capped scores over the cap.
-
-    Queries come scaled. Rows that no block asks about are zero.
-    """
-    heads, _, group, size = query.shape
-    out = torch.zeros_like(query)
-    kept, capped = [], []
-    for block in plan:
-        q, k, v = _take(query, block.queries), _take(key, block.own), _take(value, block.own)
-        n, rows, above = block.count, block.length * group, block.above_length
-        scores = query.new_empty(heads * n, rows, above + block.keys)
-        q_own, k_own, v_own = (t.reshape(heads * n, -1, size) for t in (q, k, v))
-        if block.above is not None:
-            wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
-            torch.bmm(q.reshape(heads, n * rows, size), _take(key, block.above).transpose(1, 2), out=wide)
-        torch.bmm(q_own, k_own.transpose(1, 2), out=scores[..., above:])
-        if softcap is not None:
-            capped.append(scores.div_(softcap).tanh_())
-            scores = scores * softcap
-        each = scores.view(heads, n, block.length, group, above + block.keys)
-        each[..., above:].add_(_barrier(block.hidden, each))
-        if block.far is not None:
-            each[..., :above].add_(_barrier(block.far, each))
-        scores = torch.softmax(scores, -1)
-        kept.append(scores)
-        result = torch.bmm(scores[..., above:], v_own)
-        if block.above is not None:
-            wide = scores.view(heads, n * rows, above + block.keys)[..., :above]
-            result.view(heads, n * rows, size).baddbmm_(wide, _take(value, block.above))
-        _put(out, block.valid_queries, result.view(heads, n * block.length, group, size), block.valid)
-    return out, kept + capped
-
-
-def attend_backward(
-    grad: torch.Tensor,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    plan: Sequence[Block],
-    kept: list[torch.Tensor],
-    softcap: float | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of query, key and value. A block's own keys are written before its descendants add to them."""
-    heads, _, group, size = query.shape
-    d_query, d_key, d_value = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
-    for index, (block, scores) in enumerate(zip(plan, kept[: len(plan)], strict=True)):
-        n, rows, above = block.count, block.length * group, block.above_length
-        q, k, v, g = (
-            _take(query, block.queries),
-            _take(key, block.own),
-            _take(value, block.own),
-            _take(grad, block.queries),
-        )
-        if block.padding is not None:
-            g.index_fill_(1, block.padding, 0)
-        q_own, k_own, v_own, g_own = (t.reshape(heads * n, -1, size) for t in (q, k, v, g))
-        d_scores = torch.empty_like(scores)
-        torch.bmm(g_own, v_own.transpose(1, 2), out=d_scores[..., above:])
-        if block.above is not None:
-            upper_k, upper_v = _take(key, block.above), _take(value, block.above)
-            g_wide, q_wide = g.reshape(heads, n * rows, size), q.reshape(heads, n * rows, size)
-            wide = d_scores.view(heads, n * rows, -1)[..., :above]
-            torch.bmm(g_wide, upper_v.transpose(1, 2), out=wide)
-        d_scores = torch._softmax_backward_data(d_scores, scores, -1, scores.dtype)
-        if softcap is not None:
-            capped = kept[len(plan) + index]
-            d_scores.sub_(d_scores * capped.square())
-        d_q = torch.bmm(d_scores[..., above:], k_own)
-        if block.above is not None:
-            wide = d_scores.view(heads, n * rows, -1)[..., :above]
-            d_q.view(heads, n * rows, size).baddbmm_(wide, upper_k)
-            _add_product(d_key, block.above, wide, q_wide)
-            _add_product(d_value, block.above, scores.view(heads, n * rows, -1)[..., :above], g_wide)
-        _put(d_query, block.valid_queries, d_q.view(heads, n * block.length, group, size), block.valid)
-        d_k = torch.bmm(d_scores[..., above:].transpose(1, 2), q_own).view(heads, n * block.keys, size)
-        d_v = torch.bmm(scores[..., above:].transpose(1, 2), g_own).view(heads, n * block.keys, size)
-        _put(d_key, block.valid_keys, d_k, block.valid_own)
-        _put(d_value, block.valid_keys, d_v, block.valid_own)
-    return d_query, d_key, d_value
-
-
-def _barrier(unseen: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """-inf where a key must not be seen, else 0: to be added to the scores in one plain pass."""
-    return scores.new_zeros(unseen.shape).masked_fill_(unseen, float("-inf"))
-
-
-def _take(tensor: torch.Tensor, rows: Rows) -> torch.Tensor:
-    return tensor[:, rows] if isinstance(rows, slice) else tensor.index_select(1, rows)
-
-
-def _put(target: torch.Tensor, rows: Rows, values: torch.Tensor, valid: torch.Tensor | None) -> None:
-    values = values if valid is None else values.index_select(1, valid)
-    if isinstance(rows, slice):
-        target[:, rows] = values
-    else:
-        target.index_copy_(1, rows, values)
-
-
-def _add_product(target: torch.Tensor, rows: Rows, left: torch.Tensor, right: torch.Tensor) -> None:
-    """target[:, rows] += leftᵀ right."""
-    if isinstance(rows, slice):
-        target[:, rows].baddbmm_(left.transpose(1, 2), right)
-    else:
-        target.index_copy_(1, rows, target.index_select(1, rows).baddbmm_(left.transpose(1, 2), right))
