@@ -1,0 +1,44 @@
+"""How the training benchmark finds the split of a batch that its peer is fastest with."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("train")
+
+
+@pytest.mark.parametrize(
+    ("rates", "tried"),
+    [
+        ({1: 0.5, 2: 0.4, 4: 0.3, 8: 0.9, 16: 0.1}, [1, 2, 4]),
+        ({1: 4.0, 2: 6.0, 4: 5.0, 8: 8.0, 16: 7.0}, [1, 2, 4, 8, 16]),
+        ({1: 4.0, 2: 6.0, 4: 5.0, 8: 5.0, 16: 9.0}, [1, 2, 4, 8]),
+    ],
+)
+def test_the_fastest_split_is_looked_for_upwards(
+    rates: dict[int, float], tried: list[int], train: ModuleType, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "work.json"
+    task: dict[str, Any] = {"work": "snips_b16", "batch": 16, "shape": {"num_hidden_layers": 12}}
+    task["rows"] = [{"ids": [1, 2, 3]}]
+
+    def run(*_: Any) -> dict[str, float]:
+        return {"examples_per_s": rates[json.loads(prepared.read_text())["micro_batch"]]}
+
+    found = train._splits(run, "trl", task, prepared)
+    assert list(found) == tried
+    left = json.loads(prepared.read_text())
+    assert left["batch"] == 16
+    assert left["micro_batch"] == max(tried, key=lambda micro: rates[micro])
