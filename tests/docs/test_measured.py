@@ -23,10 +23,10 @@ def rows(page: str = "README.md", start: str = "| work (`train.py") -> list[list
     return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table]
 
 
-def on_a_gpu() -> dict[tuple[str, str], dict]:
+def on_a_gpu() -> dict[tuple[str, str, str], dict]:
     results = json.loads((ROOT / "benchmarks/results/gpu.json").read_text())["results"]
     assert all(r["equal"]["ok"] and r["ours"]["how"]["layout"] == "forest by fused" for r in results)
-    return {(r["work"], r["peer"]["side"]): r for r in results}
+    return {(r["work"], r["peer"]["side"], r["machine"]["gpu"].split()[1]): r for r in results}
 
 
 def figure(cell: str) -> float:
@@ -57,34 +57,34 @@ def test_every_kept_result_beside_trl_is_shown() -> None:
     assert {cells[0].split("`")[1] for cells in rows()} == {w for w, peer in kept() if peer in (WHOLE, BEST)}
 
 
-@pytest.mark.parametrize("cells", rows(start="| work (`gpu.py --work"), ids=lambda cells: cells[0].split("`")[1])
+PEERS = {"TRL": "trl", "TRL, Liger's kernels": "liger", "PEFT's plain loop": "plain"}
+
+
+def shown_on_a_gpu(cells: list[str]) -> dict:
+    """The kept result that a row is of: its work, card and peer stand in front."""
+    return on_a_gpu()[cells[0].split("`")[1], PEERS[cells[2]], cells[1]]
+
+
+@pytest.mark.parametrize("cells", rows(start="| work (`gpu.py --work"), ids=lambda cells: "-".join(cells[:3]))
 def test_a_row_is_what_was_measured_on_a_gpu(cells: list[str]) -> None:
-    result = on_a_gpu()[cells[0].split("`")[1], "trl"]
+    result = shown_on_a_gpu(cells)
     sides = [result[side][key] for side in ("ours", "peer") for key in ("tokens_per_s", "peak_gb")]
-    assert [figure(cell) for cell in cells[1:5]] == [
+    assert [figure(cell) for cell in cells[3:7]] == [
         pytest.approx(each, abs=0.51 if each > 1000 else 0.051) for each in sides
     ]
-    assert figure(cells[5]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
-    assert figure(cells[6]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
+    assert figure(cells[7]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
+    assert figure(cells[8]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
 
 
 def test_the_docs_tell_every_result_on_a_gpu() -> None:
-    results, work, told = on_a_gpu(), "", set()
-    for cells in rows("docs/speed.md", "| `gpu.py --work …` | side"):
-        work = cells[0].split("`")[1] if cells[0] else work
-        side = {"ours": "ours", "TRL": "trl", "PEFT's plain loop": "plain"}[cells[1]]
-        if side == "ours":
-            one = next(r["ours"] for (which, _), r in results.items() if which == work)
-            assert cells[5:8] == ["", "", ""]
-        else:
-            result = results[work, side]
-            one = result["peer"]
-            told.add((work, side))
-            assert figure(cells[5]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
-            assert figure(cells[6]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
-            assert float(cells[7]) == pytest.approx(result["equal"]["max_gap"], rel=0.05)
-        for cell, key, off in zip(
-            cells[2:5], ("tokens_per_s", "tflop_per_s", "peak_gb"), (0.51, 0.51, 0.051), strict=True
-        ):
-            assert figure(cell) == pytest.approx(one[key], abs=off)
-    assert told == results.keys()
+    told = []
+    for cells in rows("docs/speed.md", "| `gpu.py --work …` | card"):
+        result = shown_on_a_gpu(cells)
+        keys = [(side, key) for side in ("ours", "peer") for key in ("tokens_per_s", "tflop_per_s", "peak_gb")]
+        for cell, (side, key) in zip(cells[3:9], keys, strict=True):
+            assert figure(cell) == pytest.approx(result[side][key], abs=0.051 if key == "peak_gb" else 0.51)
+        assert figure(cells[9]) == pytest.approx(result["ratio"]["speed"], abs=0.006)
+        assert figure(cells[10]) == pytest.approx(result["ratio"]["memory"], abs=0.006)
+        assert float(cells[11]) == pytest.approx(result["equal"]["max_gap"], rel=0.05)
+        told.append((cells[0].split("`")[1], PEERS[cells[2]], cells[1]))
+    assert sorted(told) == sorted(on_a_gpu())

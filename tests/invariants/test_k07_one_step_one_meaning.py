@@ -176,7 +176,7 @@ def test_weights_in_4_bits_are_read_back_once_each_way_or_once_for_all(
     model, examples = _tuned("llama", SETTINGS.model_copy(update={"method": "qlora"})), rows()
     read: list[int] = []
     really = quantised.weight_of
-    monkeypatch.setattr(quantised, "weight_of", lambda layer: read.append(id(layer)) or really(layer))
+    monkeypatch.setattr(quantised, "weight_of", lambda layer, *of: read.append(id(layer)) or really(layer, *of))
     found = []
     for kept in (False, True):
         computer = Computer(model, "float32", "forest", fused=True, share=True, kept=kept)

@@ -108,11 +108,11 @@ def test_memory_that_runs_out_while_weights_are_read_back_leaves_none_half_read(
 
     want, really, reads = step(), quantised.weight_of, [0, 0]
 
-    def read(layer: Any) -> torch.Tensor:
+    def read(layer: Any, *of: Any) -> torch.Tensor:
         reads[0] += 1
         if reads[0] == reads[1]:
             raise MemoryError
-        return really(layer)
+        return really(layer, *of)
 
     monkeypatch.setattr(quantised, "weight_of", read)
     # At the first reading of a step, at the second, … until a step comes to its end without one so late.

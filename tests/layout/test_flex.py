@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.train.families import rows
-from tunewright.layout import pack
+from tunewright.layout import flex, pack
 from tunewright.layout.flex import BLOCK, block_mask, flexed
 from tunewright.layout.oracle import allowed
 
@@ -67,3 +67,17 @@ def test_no_block_leaves_out_or_takes_in_what_the_mask_does_not(share: bool, win
         if window is None:
             assert torch.equal(whole, tiles.all(2))
             assert torch.equal(some | whole, tiles.any(2))
+
+
+def test_kernels_are_told_what_is_known_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+    def told(tokens: int, size: int, dtype: torch.dtype) -> set[str]:
+        return set(flex._options(torch.empty(1, 4, tokens, size, dtype=dtype))) - {"BACKEND"}
+
+    assert told(2 * flex.BLOCK, 96, torch.bfloat16) == {"IS_DIVISIBLE"}
+    assert told(2 * flex.BLOCK + 1, 96, torch.bfloat16) == set()
+    chosen = told(flex.BLOCK, 64, torch.bfloat16)
+    assert "bwd_BLOCK_M1" in chosen
+    assert all(name.startswith("bwd_") for name in chosen - {"IS_DIVISIBLE"})
+    assert told(flex.BLOCK, 64, torch.float32) == {"IS_DIVISIBLE"}

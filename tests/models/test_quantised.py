@@ -10,7 +10,6 @@ from tests.train.families import model_of
 from tunewright import models
 from tunewright.models import quantised
 from tunewright.recipe import ModelSpec
-from tunewright.train import between
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +48,6 @@ def test_weights_are_counted_and_weighed_as_what_they_are(base):
     assert quantised.bytes_of(base.model) == pytest.approx(
         4 * (whole.parameters - weights) + weights * quantised.BITS / 8, rel=1e-3
     )
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_gpus_way_of_reading_back_gives_the_same_numbers(base, dtype):
-    for layer in quantised.layers(base.model)[:7]:
-        outputs, inputs = quantised.weight_of(layer).shape
-        room = torch.full((outputs, inputs + 5), torch.nan, dtype=dtype)
-        between.read_back(*quantised.blocks_of(layer), room[:, :inputs])
-        assert torch.equal(room[:, :inputs], quantised.weight_of(layer).to(dtype))
-        assert room[:, inputs:].isnan().all()
-
-
-def test_rows_that_share_a_block_are_not_read_so():
-    model = torch.nn.ModuleDict({"odd": torch.nn.Linear(96, 4, bias=False), "even": torch.nn.Linear(128, 4)})
-    model.get_output_embeddings = lambda: None
-    quantised.quantise(model)
-    assert quantised.blocks_of(model["odd"]) is None
-    assert quantised.blocks_of(model["even"]) is not None
 
 
 def test_read_back_it_is_a_plain_model_with_the_same_logits():

@@ -96,7 +96,7 @@ class _Cuda:
 
 def test_what_pytorch_holds_of_a_gpu_unused_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[float] = []
-    monkeypatch.setattr(memory, "room", lambda model, settings, longest, free, share: given.extend((free, share)))
+    monkeypatch.setattr(memory, "room", lambda model, settings, longest, free, share, each: given.extend((free, share)))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10e9, 80e9))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 50e9)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20e9)

@@ -20,6 +20,9 @@ from tunewright.layout.forest import MicroBatch
 Sees = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 # Tokens in a block of FlexAttention's masks, each way.
 BLOCK = 128
+# On Hopper in bfloat16 the backward pass is quicker in blocks of 64 × 64 by four warps than as it is by itself, with so
+# many stages by the size of a head (design/2026-11-27-attention-on-a-gpu.md).
+_STAGES = {64: 3, 128: 2}
 
 
 def block_mask(batch: MicroBatch, window: int | None = None, spare: int = 0) -> BlockMask:
@@ -100,13 +103,26 @@ def flexed(
         def change(score: torch.Tensor, *_: Any) -> torch.Tensor:
             return softcap * torch.tanh(score / softcap)
 
-    # Below 128 queries another kernel would be taken, made for generation, which has no form for every shape.
-    options: dict[str, Any] = {"kernel_options": {"BACKEND": "TRITON"}} if query.is_cuda else {}
+    options: dict[str, Any] = {"kernel_options": _options(query)} if query.is_cuda else {}
     with _whole_floats():
         out: torch.Tensor = kernel(query.device.type)(
             query, key, value, score_mod=change, block_mask=mask, enable_gqa=query.shape[1] != key.shape[1], **options
         )
     return out
+
+
+def _options(query: torch.Tensor) -> dict[str, Any]:
+    """What a GPU's kernels are compiled for."""
+    # Below 128 queries another kernel would be taken, made for generation, which has no form for every shape. Where
+    # all blocks are full, none has to be looked at for its end.
+    options: dict[str, Any] = {"BACKEND": "TRITON"}
+    if query.shape[2] % BLOCK == 0:
+        options["IS_DIVISIBLE"] = True
+    stages = _STAGES.get(query.shape[-1]) if query.dtype == torch.bfloat16 else None
+    if stages and torch.cuda.get_device_capability(query.device) == (9, 0):
+        options |= {f"bwd_BLOCK_{side}": 64 for side in ("M1", "N1", "M2", "N2")}
+        options |= {"bwd_num_stages": stages, "bwd_num_warps": 4}
+    return options
 
 
 @contextlib.contextmanager
@@ -148,6 +164,12 @@ class Flexed:
             row = [each.transpose(0, 1)[None] for each in heads]
             out = flexed(row[0], row[1], row[2], self.mask, self.scale, None)
         return out.detach()[0].transpose(0, 1), (out, heads) if learns else None
+
+    @staticmethod
+    def mixed(kept: Any) -> torch.Tensor:
+        """The mixed values once more, of what `forward` gave for `backward`."""
+        out: torch.Tensor = kept[0].detach()[0].transpose(0, 1)
+        return out
 
     def backward(self, grad: torch.Tensor, kept: Any) -> tuple[torch.Tensor, ...]:
         """Gradients of queries, keys and values from that of the mixed values, [tokens, heads, size] each."""

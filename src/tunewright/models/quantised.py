@@ -10,6 +10,7 @@ the rest of the model is held in bfloat16, answers are computed in it, as those 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,25 +107,15 @@ def layers(model: Any) -> list[Any]:
     return [module for module in model.modules() if is_quantised(module)]
 
 
-def weight_of(layer: Any) -> torch.Tensor:
-    """The weight [outputs, inputs] of a linear layer, read back to float32 where it is held in 4 bits."""
+def weight_of(layer: Any, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """The weight [outputs, inputs] of a linear layer; read back where it is held in 4 bits, rounded once to `dtype`."""
     weight = layer.weight
     if not is_quantised(layer):
         return weight.detach()  # type: ignore[no-any-return]
-    return bnb.functional.dequantize_4bit(weight.data, weight.quant_state)  # type: ignore[no-any-return]
-
-
-def blocks_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """A layer's weight [outputs, inputs] as it is held in 4 bits: bytes [outputs, inputs / 2] of two levels' numbers
-    each, the higher half first; the largest magnitudes [outputs, inputs / 64]; the 16 levels.
-
-    None where a block does not end with its row.
-    """
-    state, outputs = layer.weight.quant_state, layer.out_features
-    if layer.in_features % BLOCK:
-        return None
-    magnitudes = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
-    return layer.weight.data.view(outputs, -1), magnitudes.view(outputs, -1), state.code
+    state = copy.copy(weight.quant_state)
+    # A GPU's kernel multiplies in float32 whatever it writes; those of processors are several.
+    state.dtype = dtype if weight.is_cuda else torch.float32
+    return bnb.functional.dequantize_4bit(weight.data, state).to(dtype)  # type: ignore[no-any-return]
 
 
 def size_of(parameter: torch.Tensor) -> int:

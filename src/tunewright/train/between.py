@@ -58,10 +58,16 @@ def norm_back(
     weight: torch.Tensor,
     epsilon: float,
     out: torch.Tensor | None = None,
+    again: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """`dx` plus the gradient through the norm of `x`, given that of its output; a copy of the sum goes to `out`."""
+    """`dx` plus the gradient through the norm of `x`, given that of its output.
+
+    A copy of the sum goes to `out`, and the norm's output once more to `again`.
+    """
     scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)
     unit, inner = x * scale, grad * weight
+    if again is not None:
+        again.copy_(unit * weight)
     dx = dx + scale * (inner - unit * (inner * unit).mean(-1, keepdim=True))
     if out is not None:
         out.copy_(dx)
@@ -98,14 +104,15 @@ def heads_back(
 def gated(gate_up: torch.Tensor, out: torch.Tensor) -> None:
     """silu(gate)·up (Shazeer 2020) of both side by side, into `out`."""
     gate, up = gate_up.float().chunk(2, 1)
-    out.copy_(torch.nn.functional.silu(gate) * up)
+    out.copy_(gate * torch.sigmoid(gate) * up)
 
 
 @_one_kernel
-def gated_back(grad: torch.Tensor, gate_up: torch.Tensor, out: torch.Tensor) -> None:
-    """The gradient of what `gated` was given, into `out`."""
+def gated_back(grad: torch.Tensor, gate_up: torch.Tensor, out: torch.Tensor, again: torch.Tensor) -> None:
+    """The gradient of what `gated` was given, into `out`, and what `gated` gave, once more, into `again`."""
     gate, up = gate_up.float().chunk(2, 1)
     sigmoid, half = torch.sigmoid(gate), gate_up.shape[1] // 2
+    again.copy_(gate * sigmoid * up)
     grad = grad.float()
     out[:, :half].copy_(grad * up * sigmoid * (1 + gate * (1 - sigmoid)))
     out[:, half:].copy_(grad * gate * sigmoid)
@@ -124,14 +131,3 @@ def chunk_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     hit = torch.arange(logits.shape[1], device=logits.device)[None] == labels
     logits.copy_((shifted - normaliser).exp() - hit.float())
     return loss
-
-
-@_one_kernel
-def read_back(packed: torch.Tensor, magnitudes: torch.Tensor, levels: torch.Tensor, out: torch.Tensor) -> None:
-    """Weights held in 4 bits (`quantised.blocks_of`), rounded once from float32 into `out` [outputs, inputs].
-
-    So a weight is read from half a byte and written where it is needed; no copy of it in float32 is ever there.
-    """
-    pairs = (packed[..., None].int() >> torch.arange(4, -1, -4, device=packed.device)) & 15
-    weights = levels[pairs].unflatten(1, (magnitudes.shape[1], -1)) * magnitudes[:, :, None, None]
-    out.copy_(weights.reshape(out.shape))

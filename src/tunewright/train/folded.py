@@ -78,8 +78,14 @@ class Folded(Product):
     def fill(self, buffer: torch.Tensor) -> None:
         """Nothing: an input buffer has no columns of the adapters'."""
 
-    def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
+    def turn(self, grad: torch.Tensor, below: bool = True) -> torch.Tensor | None:
+        """The gradient of the input, or None: a gradient buffer has no columns of the adapters' either."""
+        return torch.mm(grad, self.matrix) if below else None
+
+    def learn(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
         """Add the adapters' gradients to `grads`."""
+        if not self.rank:
+            return
         inside = torch.mm(buffer, self.inner.t())
         back = torch.empty_like(inside)
         for part in self.parts:

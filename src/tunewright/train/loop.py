@@ -137,7 +137,8 @@ def _begin(
     named = trainable(model)
     ranks.alike(list(named.values()))
     choice = choose(model, train, settings)
-    room = first_room(model, settings, max(len(example.ids) for example in train), ranks.neighbours)
+    longest = max(len(example.ids) for example in train)
+    room = first_room(model, settings, longest, ranks.neighbours, choice.computer.bytes_per_token)
     if room.recompute and (settings.activation_checkpointing is True or choice.computer.can_recompute):
         choice.computer.recompute()
     return _Run(

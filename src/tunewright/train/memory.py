@@ -30,23 +30,35 @@ class Room:
     recompute: bool
 
 
-def first_room(model: Any, settings: Settings, longest: int, neighbours: int = 1) -> Room:
+def first_room(
+    model: Any, settings: Settings, longest: int, neighbours: int = 1, each: tuple[float, float] | None = None
+) -> Room:
     """What is asked for, else what a third of the free memory holds (of a GPU's more), within reason.
 
     Layers are computed again only where the `longest` example would not fit otherwise. The memory of a CPU is divided
-    among the `neighbours` processes on this machine.
+    among the `neighbours` processes on this machine. `each` as in `room`.
     """
     device = next(model.parameters()).device
     if device.type != "cuda":
-        return room(model, settings, longest, psutil.virtual_memory().available / neighbours)
+        return room(model, settings, longest, psutil.virtual_memory().available / neighbours, each=each)
     # PyTorch holds on to what the probe took, and takes from there first.
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, _SHARE_OF_A_GPU)
+    return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, _SHARE_OF_A_GPU, each)
 
 
-def room(model: Any, settings: Settings, longest: int, free: float, share: float = _SHARE) -> Room:
-    """The room that a `share` of `free` bytes gives to `model`, adapted or not yet."""
-    whole, layerwise = _bytes_per_token(model, settings.precision)
+def room(
+    model: Any,
+    settings: Settings,
+    longest: int,
+    free: float,
+    share: float = _SHARE,
+    each: tuple[float, float] | None = None,
+) -> Room:
+    """The room that a `share` of `free` bytes gives to `model`, adapted or not yet.
+
+    `each` is what a token takes, and where layers are computed again, if what computes it knows.
+    """
+    whole, layerwise = each or _bytes_per_token(model, settings.precision)
     wanted = settings.activation_checkpointing
     recompute = longest * whole > free * share if wanted == "auto" else wanted
     if settings.micro_batch_tokens != "auto":

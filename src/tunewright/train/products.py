@@ -23,7 +23,6 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from tunewright.models import quantised
-from tunewright.train import between
 
 # MKL loses a tenth to a third of its rate on AVX2 where a float32 product has more columns than this. So many at a time
 # keep it (design/2026-11-26-columns.md).
@@ -122,8 +121,7 @@ class Product:
         for part in self.parts:
             if part.inner is None or part.outer is None or part.ranks is None:
                 continue
-            below = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
-            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
+            beside, below = self._columns(part.ranks)
             self.matrix[below, : self.inputs] = part.inner if self.norm is None else part.inner * self.norm
             self.matrix[part.rows, beside] = part.outer * part.scale
 
@@ -157,28 +155,40 @@ class Product:
         self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients, below: bool = True
     ) -> torch.Tensor | None:
         """Add the adapters' gradients to `grads` and give the input's (None when nothing `below` needs it)."""
-        if self.rank:
-            self._adapters(grad, buffer, grads)
-        return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
+        d_input = self.turn(grad, below)
+        self.learn(grad, buffer, grads)
+        return d_input
 
-    def _adapters(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
-        """Fill the last columns of `grad`, and add the adapters' gradients to `grads`."""
+    def turn(self, grad: torch.Tensor, below: bool = True) -> torch.Tensor | None:
+        """The gradient of the input (None when nothing `below` needs it); the last columns of `grad` are filled."""
         # Layer by layer: s·B is zero but for its own layer's blocks, which here would be more than half of the work.
         for part in self.parts:
-            if part.outer is None or part.ranks is None:
-                continue
-            beside = slice(self.inputs + part.ranks.start, self.inputs + part.ranks.stop)
-            after = slice(self.outputs + part.ranks.start, self.outputs + part.ranks.stop)
-            torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
-            # As hᵀ g: gᵀ h is the same at half of the rate.
-            outer_grad = torch.mm(buffer[:, beside].t(), grad[:, part.rows]).t()
-            grads.add(part.outer, outer_grad.float() * part.scale)
+            if part.ranks is not None:
+                beside, after = self._columns(part.ranks)
+                torch.mm(grad[:, part.rows], self.matrix[part.rows, beside], out=grad[:, after])
+        return torch.mm(grad, self.matrix[:, : self.inputs]) if below else None
+
+    def learn(self, grad: torch.Tensor, buffer: torch.Tensor, grads: Gradients) -> None:
+        """Add the adapters' gradients to `grads`, from both buffers with their last columns filled."""
+        if not self.rank:
+            return
+        for part in self.parts:
+            if part.outer is not None and part.ranks is not None:
+                beside, _ = self._columns(part.ranks)
+                # As hᵀ g: gᵀ h is the same at half of the rate.
+                outer_grad = torch.mm(buffer[:, beside].t(), grad[:, part.rows]).t()
+                grads.add(part.outer, outer_grad.float() * part.scale)
         inner_grads = torch.mm(grad[:, self.outputs :].t(), buffer[:, : self.inputs]).float()
         if self.norm is not None:
             inner_grads *= self.norm
         for part in self.parts:
             if part.inner is not None and part.ranks is not None:
                 grads.add(part.inner, inner_grads[part.ranks])
+
+    def _columns(self, ranks: slice) -> tuple[slice, slice]:
+        """Those of an adapter in an input buffer, and in a gradient buffer."""
+        start, stop = ranks.start, ranks.stop
+        return slice(self.inputs + start, self.inputs + stop), slice(self.outputs + start, self.outputs + stop)
 
 
 def times(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -194,12 +204,10 @@ def times(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 def _copy(layer: Any, norm: torch.Tensor | None, out: torch.Tensor) -> None:
     """Write a layer's frozen weight, its columns times the `norm` before it, into `out`."""
-    blocks = quantised.blocks_of(layer) if out.is_cuda and norm is None and quantised.is_quantised(layer) else None
-    if blocks is not None:
-        between.read_back(*blocks, out)
-        return
-    weight = quantised.weight_of(layer)
-    out.copy_(weight if norm is None else weight.float() * norm)
+    if norm is None:
+        out.copy_(quantised.weight_of(layer, out.dtype))
+    else:
+        out.copy_(quantised.weight_of(layer).float() * norm)
 
 
 def base(layer: Any) -> Any:

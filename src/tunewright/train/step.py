@@ -79,6 +79,11 @@ class Computer:
             self.decoder.close()
 
     @property
+    def bytes_per_token(self) -> tuple[float, float] | None:
+        """What a token takes of memory, and where layers are computed again; None where that is told by the model."""
+        return self.decoder.bytes_per_token if isinstance(self.decoder, WideDecoder) else None
+
+    @property
     def can_recompute(self) -> bool:
         """Whether activations can be traded for time."""
         return self.decoder is not None or bool(getattr(self.model, "supports_gradient_checkpointing", False))

@@ -22,20 +22,23 @@ from tunewright.train.products import Gradients, Place, Product, base
 
 # Targets per chunk of the head's products.
 _CHUNK = 1024
+# While a layer passes its gradient back it takes as much as two keep, and memory is lost between the pieces.
+_BACK, _PIECES = 2, 1.25
 
 
 @dataclass
 class _Kept:
-    """What a layer's backward pass needs of its forward pass."""
+    """What a layer's backward pass needs of its forward pass.
+
+    What went into the products is not kept, but written again by kernels that pass over its origin anyway; `narrow`
+    are its last columns, those of the adapters, of each product.
+    """
 
     before: torch.Tensor
-    qkv_in: torch.Tensor
     attention: Any
-    o_in: torch.Tensor
     middle: torch.Tensor
-    mlp_in: torch.Tensor
     gate_up: torch.Tensor
-    down_in: torch.Tensor
+    narrow: list[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ class _Layer:
     def products(self) -> list[Product]:
         return [self.qkv, self.o, self.gate_up, self.down]
 
+    @property
+    def keeps(self) -> int:
+        """Bytes of a token in `_Kept`, with the 4 a head that attention's kernel keeps of its own."""
+        heads = 2 * self.size * (self.queries + self.keys)
+        narrow = sum(product.rank for product in self.products)
+        itemsize = self.qkv.empty.dtype.itemsize
+        return int(2 * 4 * self.qkv.inputs + itemsize * (heads + self.gate_up.outputs + narrow) + 4 * self.queries)
+
     def forward(self, x: torch.Tensor, frame: _Frame, learns: bool) -> tuple[torch.Tensor, _Kept]:
         """The residual stream after this layer."""
         tokens = x.shape[0]
@@ -86,7 +97,8 @@ class _Layer:
         down_in = self.down.room(tokens)
         between.gated(gate_up, down_in[:, : self.down.inputs])
         after = middle + self.down.forward(down_in)
-        return after, _Kept(x, qkv_in, attention, o_in, middle, mlp_in, gate_up, down_in)
+        rooms = zip(self.products, (qkv_in, o_in, mlp_in, down_in), strict=True)
+        return after, _Kept(x, attention, middle, gate_up, [room[:, each.inputs :].clone() for each, room in rooms])
 
     def backward(
         self, dx: torch.Tensor, kept: _Kept, frame: _Frame, grads: Gradients, below: bool
@@ -95,24 +107,45 @@ class _Layer:
 
         The adapters' are added to `grads`.
         """
-        tokens = dx.shape[0]
-        grad = self.down.grad_room(tokens)
-        grad[:, : self.down.outputs] = dx
-        d_act = self.down.backward(grad, kept.down_in, grads)
-        grad = self.gate_up.grad_room(tokens)
-        between.gated_back(d_act, kept.gate_up, grad[:, : self.gate_up.outputs])
-        inner = self.gate_up.backward(grad, kept.mlp_in, grads)
-        grad = self.o.grad_room(tokens)
-        dx = between.norm_back(dx, inner, kept.middle, self.norms[1], self.epsilons[1], grad[:, : self.o.outputs])
-        d_mixed = self.o.backward(grad, kept.o_in, grads)
+        tokens, plan = dx.shape[0], frame.plans[self.window]
+        dx, grad = self._mlp_backward(dx, kept, grads)
+        d_mixed, o_in = self.o.turn(grad), _again(self.o, kept.narrow[1])
         assert d_mixed is not None
-        d_heads = frame.plans[self.window].backward(d_mixed.unflatten(1, (self.queries, self.size)), kept.attention)
+        o_in[:, : self.o.inputs] = plan.mixed(kept.attention).flatten(1)
+        self.o.learn(grad, o_in, grads)
+        d_heads = plan.backward(d_mixed.unflatten(1, (self.queries, self.size)), kept.attention)
+        del o_in, d_mixed
         grad = self.qkv.grad_room(tokens)
         between.heads_back(*d_heads, frame.cos, frame.sin, grad[:, : self.qkv.outputs])
-        inner = self.qkv.backward(grad, kept.qkv_in, grads, below)
-        if inner is None:
-            return None
-        return between.norm_back(dx, inner, kept.before, self.norms[0], self.epsilons[0])
+        inner, qkv_in = self.qkv.turn(grad, below), _again(self.qkv, kept.narrow[0])
+        norm, into = (self.norms[0], self.epsilons[0]), qkv_in[:, : self.qkv.inputs]
+        before = None if inner is None else between.norm_back(dx, inner, kept.before, *norm, None, into)
+        if before is None:
+            between.normed(kept.before, *norm, into)
+        self.qkv.learn(grad, qkv_in, grads)
+        return before
+
+    def _mlp_backward(self, dx: torch.Tensor, kept: _Kept, grads: Gradients) -> tuple[torch.Tensor, torch.Tensor]:
+        """The gradient of the residual stream before the MLP, and the same in a gradient buffer of `o`."""
+        grad, down_in = self.down.grad_of(dx), _again(self.down, kept.narrow[3])
+        d_gate_up = self.gate_up.grad_room(dx.shape[0])
+        into, again = d_gate_up[:, : self.gate_up.outputs], down_in[:, : self.down.inputs]
+        between.gated_back(self.down.turn(grad), kept.gate_up, into, again)
+        self.down.learn(grad, down_in, grads)
+        del grad, down_in, again
+        inner, mlp_in = self.gate_up.turn(d_gate_up), _again(self.gate_up, kept.narrow[2])
+        grad = self.o.grad_room(dx.shape[0])
+        into, again = grad[:, : self.o.outputs], mlp_in[:, : self.gate_up.inputs]
+        dx = between.norm_back(dx, inner, kept.middle, self.norms[1], self.epsilons[1], into, again)
+        self.gate_up.learn(d_gate_up, mlp_in, grads)
+        return dx, grad
+
+
+def _again(product: Product, narrow: torch.Tensor) -> torch.Tensor:
+    """An input buffer whose last columns are filled; the first ones are to be."""
+    buffer = product.room(narrow.shape[0])
+    buffer[:, product.inputs :] = narrow
+    return buffer
 
 
 class WideDecoder:
@@ -136,6 +169,14 @@ class WideDecoder:
         self.recompute = False
         adapted = [i for i, layer in enumerate(self.layers) if any(p.rank for p in layer.products)]
         self.lowest = adapted[0]
+
+    @property
+    def bytes_per_token(self) -> tuple[float, float]:
+        """What a token takes of memory; and where only layers' inputs are kept and one layer at a time is computed."""
+        each = max(layer.keeps for layer in self.layers)
+        count = len(self.layers) - self.lowest
+        inputs = 4 * self.layers[0].qkv.inputs * count
+        return _PIECES * each * (count + _BACK), _PIECES * (inputs + each * (1 + _BACK))
 
     def refresh(self) -> None:
         """Take over the adapters' present values."""
