@@ -2,13 +2,13 @@
 
     python benchmarks/train.py [--work W] [--data DIR] [--peer trl|llamafactory] [--switches] [--json]
 
-Each side runs in a process of its own, ours and the peer's in turn; the medians count. Losses of ten steps in float32
-are compared first; speed is taken in each side's faster number type, by probe. The peer runs without activation
-checkpointing, TRL with its only loss for supervised fine-tuning (which computes logits of supervised tokens alone),
-and splits the batch by accumulation as it is fastest: single rows, twos, up to the whole, by probe (one row at a
-time needs no padding and stays in the caches). `matmul_share` is the rate of the
-products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over the
-rate of plain `torch.mm` at the model's own shape.
+Each side runs in a process of its own, ours and the peer's in turn, three times or as often as twenty minutes allow;
+the medians count. Losses of ten steps in float32 are compared first; speed is taken in each side's faster number type,
+by probe. The peer runs without activation checkpointing, TRL with its only loss for supervised fine-tuning (which
+computes logits of supervised tokens alone), and splits the batch by accumulation as it is fastest: single rows, twos,
+up to the whole, by probe (one row at a time needs no padding and stays in the caches). `matmul_share` is the rate of
+the products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over
+the rate of plain `torch.mm` at the model's own shape.
 
 With `--switches` our side is its own peer: everything on beside one thing turned off at a time (`_switches.py`), so
 `ratio.speed` is what that thing is worth in this work.
@@ -22,6 +22,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from _works import batch_of, method_of, prepare, shape_of, works
 
 HERE = Path(__file__).resolve()
 ROUNDS = 3
+# A work ends within twenty minutes: where steps are long there are fewer rounds.
+WORK_SECONDS = 1_100.0
 # A number of steady seconds that no sample reaches: the number of steps decides.
 ALL_STEPS = 1e5
 PEERS = {"trl": "TRL SFTTrainer", "llamafactory": "LLaMA-Factory SFT"}
@@ -86,7 +90,7 @@ def measure(
 
     `by` names the peer and the interpreter that has it.
     """
-    big, (peer, python) = shape_of(work) != "25m", by
+    big, (peer, python), begun = shape_of(work) != "25m", by, time.monotonic()
     sides = ("ours", peer)
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "work.json"
@@ -101,17 +105,18 @@ def measure(
             script = HERE.with_name("_llamafactory.py") if side == "llamafactory" else HERE
             return sample(script, arguments, limit=limit, python=python if side == peer else sys.executable)
 
-        splits = _splits(run, peer, task, prepared)
+        splits = _splits(run, peer, task, prepared, seconds)
         first = {side: run(side, "float32", 3 if big else 10, ALL_STEPS) for side in sides}
         best = {side: _probe(run, side, first[side], batch_of(work)) for side in sides}
         # At 135 M three steps are enough: in float32 they have been measured already.
+        measured = big and not rounds
         taken: dict[str, list[dict[str, Any]]] = {
-            side: [first[side]] if big and not rounds and best[side][0] == "float32" else [] for side in sides
+            side: [first[side]] if measured and best[side][0] == "float32" else [] for side in sides
         }
-        for _ in range(rounds or (1 if big else ROUNDS)):
+        wanted, (steps, steady) = rounds or (1 if big else ROUNDS), (3, ALL_STEPS) if big else (10_000, seconds)
+        for _ in _turns(wanted, begun + WORK_SECONDS):
             for side in sides:
-                if not (big and taken[side] and not rounds):
-                    steps, steady = (3, ALL_STEPS) if big else (10_000, seconds)
+                if not (measured and taken[side]):
                     taken[side].append(run(side, best[side][0], steps, steady))
     equal = _equality(first["ours"]["losses"], first[peer]["losses"])
     return _result(
@@ -125,7 +130,16 @@ def measure(
     )
 
 
-def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path) -> dict[int, float]:
+def _turns(wanted: int, until: float) -> Iterator[int]:
+    """Turns as many as wanted, but none after the first that would not end in time if it took as long as the last."""
+    for turn in range(wanted):
+        started = time.monotonic()
+        yield turn
+        if 2 * time.monotonic() - started > until:
+            return
+
+
+def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path, seconds: float) -> dict[int, float]:
     """The peer's examples per second by rows at once, a few steps in float32; the fastest is left in `prepared`.
 
     From one row upwards, until two more have not been faster: with the rows' number padding and caches cost more, and a
@@ -136,7 +150,7 @@ def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path) -> dict[i
     for micro in reversed(micro_batches(task)):
         batch = max(micro, min(task["batch"], rows))
         prepared.write_text(json.dumps(task | {"batch": batch, "micro_batch": micro}))
-        rates[micro] = run(peer, "float32", steps, ALL_STEPS)["examples_per_s"]
+        rates[micro] = run(peer, "float32", steps, seconds)["examples_per_s"]
         if max(rates.values()) not in list(rates.values())[-2:]:
             break
     best = max(rates, key=lambda micro: rates[micro])
