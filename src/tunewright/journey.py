@@ -391,10 +391,8 @@ def _finish(
     predictions: answering.Predictions,
     gates: tuple[Gate, ...],
 ) -> Outcome:
-    """Put all gates together, write the outcome and its page. A later gate of a name stands for the earlier."""
-    every = {g.name: g for g in (*gates, *evaluation.gates)}
-    settled = with_strict(project, list(every.values()))
-    evaluation = evaluation.model_copy(update={"gates": settled})
+    """Put all gates together, write the outcome and its page."""
+    evaluation = stages.settled(project, evaluation, gates)
     stages.write_outcome(project, run, evaluation, predictions, _title(project))
     paths = stages.paths(project, run)
-    return Outcome(run.id, evaluation, settled, project.folder.report, paths, stages.tried(run))
+    return Outcome(run.id, evaluation, evaluation.gates, project.folder.report, paths, stages.tried(run))

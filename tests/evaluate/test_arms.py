@@ -5,8 +5,9 @@ import pytest
 from tunewright.engine import Sampling
 from tunewright.engine.endpoint import Reply
 from tunewright.errors import DataError, EndpointError, Interrupted, RecipeError
-from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
+from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm
 from tunewright.evaluate.arms import read_predictions, run_endpoint
+from tunewright.evaluate.verdict import decide
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
 

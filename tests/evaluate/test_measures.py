@@ -9,10 +9,11 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from tunewright.engine import Sampling
 from tunewright.errors import RecipeError
-from tunewright.evaluate import decide, make_suite, measures, run_arm
+from tunewright.evaluate import make_suite, measures, run_arm
 from tunewright.evaluate.classes import label_scores, macro, named
 from tunewright.evaluate.measures import Asked, measured
 from tunewright.evaluate.scorers import score
+from tunewright.evaluate.verdict import decide
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Prediction
 
@@ -151,6 +152,12 @@ def test_the_label_an_answer_names():
     assert named("Card.", LABELS) == "card"
     assert named("It is about card arrival\ncard", LABELS) == "card arrival"
     assert named("card or refund", LABELS) is None
+    # A label inside a longer one is not said, but beside it it is.
+    assert named("card or card arrival", LABELS) is None
+    assert named("safe or unsafe", ("safe", "unsafe")) is None
+    assert named("It is unsafe.", ("safe", "unsafe")) == "unsafe"
+    assert named("card arrival time", ("card arrival", "arrival time")) is None
+    assert named("anything", ("", " ")) is None
     assert named("nothing", LABELS) is None
 
 

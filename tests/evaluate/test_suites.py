@@ -71,9 +71,42 @@ def test_a_file_of_cases(tmp_path):
     assert suite.cases[1].expected == "b"
 
 
+def test_a_file_of_cases_is_read_as_rows_are(tmp_path):
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    turns = [
+        {"role": "user", "content": [{"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
+    tool = {"name": "f", "parameters": {}}
+    path = tmp_path / "cases.jsonl"
+    path.write_text(
+        json.dumps({"messages": turns, "tools": json.dumps([tool])})
+        + "\n"
+        + json.dumps({"input": "b", "expected": {"k": 1}})
+        + "\n"
+        + json.dumps({"messages": [{"role": "developer", "content": "own"}, *turns]})
+    )
+    plain, pair, own = load_suite(path, SuiteSpec(scorers=("exact",)), seed=0, system="You route.").cases
+    assert plain.messages == ({"role": "system", "content": "You route."}, {"role": "user", "content": "a"})
+    assert plain.expected == '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>'
+    assert plain.tools == ({"type": "function", "function": tool},)
+    assert pair.messages[0]["role"] == "system" and pair.expected == '{"k": 1}'
+    assert [m["content"] for m in own.messages] == ["own", "a"]
+
+
+def test_a_slice_may_be_called_as_the_answers_are(tickets):
+    found = make_suite(tickets, SuiteSpec(slices=("kind",)), seed=0, output="kind")
+    assert {c.slices["kind"] for c in found.cases} == {c.expected for c in found.cases}
+    fields = [example(f"q{i}", json.dumps({"label": "ab"[i % 2], "order": i}), f"r:{i}") for i in range(40)]
+    sliced = make_suite(fields, SuiteSpec(slices=("label",)), seed=0)
+    assert {c.slices["label"] for c in sliced.cases} == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ('{"messages": [{"content": "a"}, {"role": "assistant", "content": "b"}]}', "a turn without a role"),
+        ('{"input": "a", "expected": "b", "tools": ["search"]}', "no list of objects"),
         ("", "no cases"),
         ("{", "broken JSON"),
         ("[1]", "not an object"),

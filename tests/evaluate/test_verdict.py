@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from tunewright.evaluate import decide, make_suite
+from tunewright.evaluate import make_suite
+from tunewright.evaluate.verdict import decide, weighed
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Gate, Prediction
 from tunewright.statistics import wilson
@@ -98,7 +99,28 @@ def test_too_few_cases_decide_nothing(suite):
         suite, {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}, suite_size=50
     )
     assert gates(found)["suite_size"] is False
-    assert found.verdict.decision == "cannot_tell"
+    assert found.verdict.decision == "cannot_tell" and found.verdict.more_cases == 10
+
+
+def test_only_cases_that_could_be_compared_decide(suite):
+    unscored = [None] * 32
+    arms = {"base": rows("base", [*unscored, *[0.0] * 8], suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+    found = decide(suite, arms)
+    assert gates(found)["suite_size"] is False and found.verdict.decision == "cannot_tell"
+    assert (found.verdict.cases, found.verdict.more_cases) == (8, 22)
+    assert "8 of 40 cases could be scored for both" in found.gates[0].message
+
+
+def test_weighed_again_with_more_gates_the_verdict_says_each_reason_once(suite):
+    arms = {"base": rows("base", [0.0] * 40, suite), "tuned": rows("tuned", [1.0] * 40, suite)}
+    lost = Gate(name="forgetting", ok=False, message="perplexity doubled")
+    found = decide(suite, arms, gates=[lost], allow={"forgetting": "one task only"})
+    assert weighed(found.verdict, found.gates) == found.verdict
+    bad = Gate(name="bad_rows", ok=False, message="9 % of the rows")
+    refused = weighed(found.verdict, [*found.gates, bad])
+    assert refused.decision == "do_not_ship" and refused.reason == "too many rows of the data are faulty"
+    few = decide(suite, arms, suite_size=50)
+    assert weighed(few.verdict, few.gates) == few.verdict
 
 
 def test_gates_found_elsewhere_count_and_may_be_passed_on_the_record(suite):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tunewright.evaluate import decide
-from tunewright.evaluate.verdict import compare
+from tunewright.evaluate.verdict import compare, decide
 from tunewright.records import Case, Prediction, Suite
 from tunewright.statistics import adjust, mcnemar
 

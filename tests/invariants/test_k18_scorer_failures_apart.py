@@ -1,7 +1,7 @@
 """K18: a scorer's failure is not a wrong answer: it lowers no score and is counted apart."""
 
-from tunewright.evaluate import decide
 from tunewright.evaluate.arms import rescored
+from tunewright.evaluate.verdict import decide
 from tunewright.records import Case, Prediction, Suite
 
 

@@ -8,6 +8,7 @@ import re
 
 from tests.report.pages import Page
 from tunewright.records import (
+    NEAR,
     ArmScore,
     Case,
     DatasetRecord,
@@ -95,16 +96,20 @@ def evidence(
 
 def test_cases_meet_the_best_untuned_answer_and_are_told_won_or_lost() -> None:
     cases = evidence().cases
-    assert [(c.question, c.outcome) for c in cases] == [("q0", "won"), ("q1", "lost"), ("q2", "same"), ("q3", "same")]
+    assert [(c.question, c.outcome) for c in cases] == [
+        ("q0", "won"),
+        ("q1", "lost"),
+        ("q2", "same"),
+    ]  # q3's scorer failed
     assert all(c.untuned_arm == "base" and c.expected == "yes" for c in cases)
     assert (cases[0].untuned, cases[0].tuned) == ("no", "yes")
 
 
-def test_a_slice_that_holds_nearly_all_cases_is_left_out() -> None:
-    def part(value: str, cases: int) -> SliceScore:
-        return SliceScore(slice="kind", value=value, cases=cases, tuned=0.5, low=0.0, high=1.0, untuned=0.5)
-
-    assert [s.value for s in evidence(slices=(part("all", 4), part("half", 2))).slices] == ["half"]
+def test_the_slices_on_the_page_are_those_of_the_evaluation() -> None:
+    near = SliceScore(slice=NEAR, value="no", cases=4, tuned=0.5, low=0, high=1, untuned=0.5)
+    page = evidence(slices=(near,))
+    assert page.slices == (near,)
+    assert "near a training row: no" in Page(evidence_page(page)).text
 
 
 def test_training_is_read_from_its_events_and_losses_that_are_no_numbers_are_left_out() -> None:

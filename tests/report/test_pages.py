@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.report.pages import Page
-from tunewright.records import ArmScore, Finding, Gate, Ledger, SliceScore, SourceFile, Verdict
+from tunewright.records import NEAR, ArmScore, Finding, Gate, Ledger, SliceScore, SourceFile, Verdict
 from tunewright.report import CaseShown, DataEvidence, Evidence, Training, data_page, evidence_page
 
 HOSTILE = '</style></pre><script>alert(1)</script>"><img src=x onerror=alert(1)>{{ 7*7 }}'
@@ -210,9 +210,29 @@ def test_only_what_was_decided_is_said() -> None:
     assert "Do not ship yet." in first_line(gates=(leak,))
     assert "a gate says no: nothing leaked" in first_line(gates=(leak,))
     assert "Ship it." in first_line(gates=(leak.model_copy(update={"allowed_because": "known"}),))
+    # As `decide` has it, the gate that asked for the gain stands beside a gain that is too small.
+    short = Gate(name="min_gain", ok=False, message="+2.0 points; more than +5.0 wanted")
+    assert "better, but by less than you asked" in first_line(verdict=little, gates=(short,))
+    assert "better, but by less than you asked" in first_line(verdict=little, gates=(short, leak))
+    few = Gate(name="suite_size", ok=False, message="8 cases; at least 30 are wanted")
+    assert "too few cases to decide. About 1,200 more cases would tell." in first_line(verdict=unsure, gates=(few,))
     cheap = Gate(name="cheaper_means", ok=False, message="classifier")
+    assert "but a cheaper means does as well." in first_line(gates=(short, cheap), verdict=little)
     assert "but a cheaper means does as well." in first_line(gates=(cheap,), verdict=little)
     assert "Untuned. Nothing gets past 61.4 % of the fields right." in first_line(verdict=None, arms=EVIDENCE.arms[::2])
+
+
+def test_the_tuned_model_is_the_one_that_ships_however_well_it_does_with_documents() -> None:
+    both = (arm("base", 0.6, 0.5, 0.7), arm("tuned_rag", 0.85, 0.8, 0.9), arm("tuned", 0.7, 0.6, 0.8))
+    page = alone(evidence_page(dataclasses.replace(EVIDENCE, arms=both)))
+    assert "The tuned model gets 70.0 %" in page.text
+
+
+def test_only_cases_that_were_compared_are_counted_as_such() -> None:
+    verdict = EVIDENCE.verdict
+    assert verdict is not None
+    page = alone(evidence_page(dataclasses.replace(EVIDENCE, verdict=verdict.model_copy(update={"cases": 212}))))
+    assert "On the same 212 held-out cases" in page.text
 
 
 def test_without_a_verdict_the_page_says_how_much_is_left_to_win() -> None:
@@ -328,6 +348,14 @@ def test_a_slice_is_weak_only_beyond_chance_and_a_reason_is_told_once() -> None:
         "The suite has too few cases to decide."
         in alone(evidence_page(dataclasses.replace(EVIDENCE, verdict=own))).text
     )
+
+
+def test_the_score_without_near_twins_is_shown_among_any_number_of_slices() -> None:
+    many = [
+        SliceScore(slice="shop", value=str(i), cases=9, tuned=i / 40, low=0, high=1, untuned=0.1) for i in range(30)
+    ]
+    near = SliceScore(slice=NEAR, value="no", cases=229, tuned=0.97, low=0.9, high=1, untuned=0.1)
+    assert f"{NEAR}: no" in alone(evidence_page(dataclasses.replace(EVIDENCE, slices=(*many, near)))).text
 
 
 def test_of_many_slices_the_weakest_are_shown_and_the_rest_counted() -> None:

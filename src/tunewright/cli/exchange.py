@@ -27,13 +27,13 @@ def harness(
     """Compare two models' logs of lm-evaluation-harness case by case, with the verdict a run would get."""
     from tunewright.cli.terminal import Terminal
     from tunewright.cli.words import verdict_lines
-    from tunewright.evaluate import decide
+    from tunewright.evaluate import verdict
     from tunewright.exchange import read_samples, same_cases
 
     ours = read_samples(tuned, arm="tuned", metric=metric, filter=filter)
     theirs = read_samples(base, arm="base", metric=metric, filter=filter)
     same_cases(ours, theirs)
-    found = decide(ours.suite, {"base": theirs.predictions, "tuned": ours.predictions}, min_gain=min_gain)
+    found = verdict.decide(ours.suite, {"base": theirs.predictions, "tuned": ours.predictions}, min_gain=min_gain)
     terminal = Terminal(as_json=json)
     terminal.say(f"{len(ours.suite.cases)} cases, {ours.metric} ({ours.filter})")
     for arm in found.arms:
@@ -57,7 +57,7 @@ def inspect(
     """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
     from tunewright import journey
     from tunewright.cli.terminal import Terminal
-    from tunewright.evaluate import decide
+    from tunewright.evaluate import verdict
     from tunewright.exchange import inspect_log
     from tunewright.joins.scored import scored_answers
     from tunewright.records import TUNED, RunRecord
@@ -68,7 +68,7 @@ def inspect(
     folder = opened.folder.run(run)
     stored = scored_answers(opened, folder)
     record = read_json(folder.record, RunRecord)
-    arms = {arm.name: arm for arm in decide(opened.suite, stored).arms}
+    arms = {arm.name: arm for arm in verdict.decide(opened.suite, stored).arms}
     files = []
     for name, predictions in stored.items():
         path = out / f"{record.created.replace(':', '-').removesuffix('Z')}_{name.replace('_', '-')}_{folder.id}.json"

@@ -62,12 +62,12 @@ def verdict_lines(
     span = f"[{100 * verdict.low:.1f}, {100 * verdict.high:.1f}]"
     p = "p < 0.0001" if verdict.p < 0.0001 else f"p = {verdict.p:.4f}"
     if verdict.decision == "ship":
-        yield f"Ship it: {points} over {name} {span}, {tuned.cases} paired cases, {p}."
+        yield f"Ship it: {points} over {name} {span}, {verdict.cases or tuned.cases} paired cases, {p}."
     elif verdict.decision == "do_not_ship":
         rival = f"{name}, {_scored(against)}" if against else name
         yield f"Do not ship: tuned {_scored(tuned)} against {rival}: {points} {span}."
     else:
-        yield f"Cannot tell: {points} over {name} {span}, {tuned.cases} paired cases, {p}."
+        yield f"Cannot tell: {points} over {name} {span}, {verdict.cases or tuned.cases} paired cases, {p}."
         if verdict.more_cases:
             yield f"    {verdict.more_cases:,} more cases would tell."
     if verdict.reason:

@@ -13,8 +13,8 @@ from tunewright.data.files import Raw, read
 from tunewright.data.recognition import asking, inner
 from tunewright.data.shapes import Columns
 from tunewright.data.table import key
-from tunewright.data.turns import ROLES, SPEAKERS, BadRow, message, text_of
 from tunewright.errors import DataError
+from tunewright.turns import ROLES, SPEAKERS, BadRow, message, text_of
 
 LINES = (".txt", ".text", ".log")
 MOST = 2_000

@@ -15,8 +15,8 @@ from tunewright.data.encoding import repair
 from tunewright.data.files import Raw, read
 from tunewright.data.recognition import Reading
 from tunewright.data.shapes import parse, rejects
-from tunewright.data.turns import BadRow
 from tunewright.records import Example, Message
+from tunewright.turns import BadRow
 
 # As seconds this would be in the year 5138: it counts milliseconds.
 _MILLISECONDS = 1e11

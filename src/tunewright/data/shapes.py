@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tunewright.data.turns import ROLES, SPEAKERS, BadRow, answer_of, conversation, message, text_of, tools_of
 from tunewright.records import Example, Message
 from tunewright.text import normal
+from tunewright.turns import ROLES, SPEAKERS, BadRow, answer_of, conversation, message, text_of, tools_of
 
 TURNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
 

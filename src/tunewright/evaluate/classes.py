@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tunewright.records import LabelScore, Prediction, Suite
 from tunewright.text import normal
@@ -15,11 +15,21 @@ def named(text: str, labels: Sequence[str]) -> str | None:
     answer, known = normal(text), {normal(label) for label in labels} - {""}
     if answer in known:
         return answer
-    first = normal(text.strip().partition("\n")[0])
-    said = {label for label in known if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", first)}
-    # "card arrival" holds "card": a label inside a longer one that was named is not a second choice.
-    whole = [label for label in said if not any(label != other and label in other for other in said)]
-    return whole[0] if len(whole) == 1 else None
+    said = _said(normal(text.strip().partition("\n")[0]), known) if known else set()
+    return said.pop() if len(said) == 1 else None
+
+
+def _said(line: str, known: Collection[str]) -> set[str]:
+    """The labels that stand in a line as words. A label inside a longer one ("card" in "card arrival") is not said."""
+    longest_first = "|".join(map(re.escape, sorted(known, key=lambda label: (-len(label), label))))
+    found = re.finditer(rf"(?<!\w)(?=({longest_first})(?!\w))", line)
+    said, end = set(), 0
+    for label in found:
+        # They come by where they begin, so one lies inside an earlier one if it ends no later.
+        if label.end(1) > end:
+            said.add(label.group(1))
+            end = label.end(1)
+    return said
 
 
 def label_scores(suite: Suite, rows: Sequence[Prediction], untuned: Sequence[Prediction] = ()) -> list[LabelScore]:

@@ -11,17 +11,17 @@ from statistics import median
 from typing import Any
 
 from tunewright.errors import DataError, RecipeError
+from tunewright.evaluate.cases import read_cases
 from tunewright.evaluate.leaves import parse
 from tunewright.evaluate.scorers import expected_text, final_number, find
 from tunewright.recipe import SuiteSpec
-from tunewright.records import Case, Example, Suite
+from tunewright.records import NEAR, Case, Example, Suite
 from tunewright.store import digest
 from tunewright.text import normal
 
 # Enough for an interval of about ±4 points, little enough for a laptop.
 AUTO_CASES = 500
 MOST_LABELS = 200
-NEAR = "near a training row"
 # Words above which an answer is prose that nobody gives word for word.
 LONG_ANSWER = 12
 
@@ -33,17 +33,20 @@ def make_suite(
     seed: int,
     known: Sequence[Example] = (),
     near: Collection[str] = (),
+    system: str | None = None,
+    output: str | None = None,
 ) -> Suite:
     """A suite of held-out examples or of a file's cases (`load_suite`), at most `spec.cases` of them, drawn by `seed`.
 
     `known` are training examples: they tell which answers occur, for choosing scorers and labels; nothing else is
     taken from them. `near` are rows that the audit found nearly the same as a training row: they become a slice, so
-    that scores can be read without them. Raises `DataError` when there are no examples or one is marked synthetic (a
-    model may not be judged by rows a model made), `RecipeError` or `ScorerError` for a slice or scorer that does not
-    exist.
+    that scores can be read without them. `system` is put before the cases of a file that have none, as it is before
+    the rows; `output` is the column of answers, which slices may call the gold label by. Raises `DataError` when there
+    are no examples or one is marked synthetic (a model may not be judged by rows a model made), `RecipeError` or
+    `ScorerError` for a slice or scorer that does not exist.
     """
     if isinstance(source, Path):
-        suite = load_suite(source, spec, seed=seed, known=known)
+        suite = load_suite(source, spec, seed=seed, known=known, system=system, output=output)
         return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
     examples = source
     if not examples:
@@ -61,7 +64,7 @@ def make_suite(
         )
     cases = [_case(example, place) for place, example in enumerate(examples)]
     answers = [*(case.expected for case in cases), *(_answer(e) for e in known)]
-    suite = _suite(cases, answers, spec, seed, "test")
+    suite = _suite(cases, answers, spec, seed, "test", output)
     return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
 
 
@@ -72,58 +75,19 @@ def _marked(suite: Suite, near: Collection[str]) -> Suite:
     return suite.model_copy(update={"cases": tuple(cases)})
 
 
-def load_suite(path: Path, spec: SuiteSpec, *, seed: int, known: Sequence[Example] = ()) -> Suite:
-    """A suite from a JSON-lines file of cases.
-
-    A line is `{"messages": […]}` whose last turn is the answer wanted, or `{"input": text, "expected": text}`; both
-    take `"id"`, `"slices": {name: value}`, `"group"` (what it comes from) and `"tools"`.
-    Raises `DataError` with the line of the first mistake.
-    """
-    try:
-        # Not `splitlines`: a text may hold other line separators, which JSON need not escape.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise DataError("there is no such file.", where=str(path), remedy="Check suite.source.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from None
-    cases = [_read(line, f"{path.name}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
-    if not cases:
-        raise DataError("holds no cases.", where=str(path))
-    twice = [i for i, n in Counter(case.id for case in cases).items() if n > 1]
-    if twice:
-        raise DataError(f"the id {twice[0]!r} is used twice.", where=str(path), remedy="Give every case its own id.")
-    return _suite(cases, [*(c.expected for c in cases), *(_answer(e) for e in known)], spec, seed, path.name)
-
-
-def _read(line: str, where: str) -> Case:
-    remedy = 'A case is {"messages": [...]} ending with the answer, or {"input": ..., "expected": ...}.'
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"broken JSON: {error}", where=where, remedy=remedy) from None
-    if not isinstance(row, dict):
-        raise DataError("not an object.", where=where, remedy=remedy)
-    slices = row.get("slices") or {}
-    more = {
-        "id": str(row.get("id", where)),
-        "row": where,
-        "group": str(row["group"]) if row.get("group") is not None else None,
-        "tools": tuple(row.get("tools") or ()),
-        "slices": {str(k): str(v) for k, v in slices.items()} if isinstance(slices, dict) else {},
-    }
-    if isinstance(row.get("input"), str) and isinstance(row.get("expected"), str):
-        return Case(messages=({"role": "user", "content": row["input"]},), expected=row["expected"], **more)
-    turns = row.get("messages")
-    if (
-        not isinstance(turns, list)
-        or len(turns) < 2
-        or not all(isinstance(t, dict) and isinstance(t.get("content"), (str, type(None))) for t in turns)
-        or turns[-1].get("role") != "assistant"
-    ):
-        raise DataError("no case.", where=where, remedy=remedy)
-    calls = [c.get("function", c) for c in turns[-1].get("tool_calls") or () if isinstance(c, dict)]
-    expected = expected_text(turns[-1].get("content") or "", calls)
-    return Case(messages=tuple(turns[:-1]), expected=expected, **more)
+def load_suite(
+    path: Path,
+    spec: SuiteSpec,
+    *,
+    seed: int,
+    known: Sequence[Example] = (),
+    system: str | None = None,
+    output: str | None = None,
+) -> Suite:
+    """A suite from a JSON-lines file of cases (`read_cases`). Raises `DataError` with the line of the first mistake."""
+    cases = read_cases(path, system)
+    answers = [*(c.expected for c in cases), *(_answer(e) for e in known)]
+    return _suite(cases, answers, spec, seed, path.name, output)
 
 
 def _answer(example: Example) -> str:
@@ -141,7 +105,9 @@ def _case(example: Example, place: int) -> Case:
     )
 
 
-def _suite(cases: list[Case], answers: Sequence[str], spec: SuiteSpec, seed: int, source: str) -> Suite:
+def _suite(
+    cases: list[Case], answers: Sequence[str], spec: SuiteSpec, seed: int, source: str, output: str | None
+) -> Suite:
     wanted = AUTO_CASES if spec.cases == "auto" else spec.cases
     if len(cases) > wanted:
         places = sorted(random.Random(seed).sample(range(len(cases)), wanted))
@@ -152,7 +118,7 @@ def _suite(cases: list[Case], answers: Sequence[str], spec: SuiteSpec, seed: int
         scorers = (spec.primary, *scorers)
     for name in scorers:
         find(name)
-    cases = _sliced(cases, spec.slices, labels)
+    cases = _sliced(cases, spec.slices, labels, {"label", output})
     primary = spec.primary or scorers[0]
     if not labels and primary == "choice":
         labels = tuple(sorted(set(answers)))
@@ -201,8 +167,13 @@ def _bare_number(answer: str) -> bool:
     return True
 
 
-def _sliced(cases: Sequence[Case], names: Sequence[str], labels: Sequence[str]) -> list[Case]:
-    """The cases with the values of their slices: the named JSON fields of the expected answer, or the gold label."""
+def _sliced(
+    cases: Sequence[Case], names: Sequence[str], labels: Sequence[str], gold: Collection[str | None]
+) -> list[Case]:
+    """The cases with the values of their slices: the named JSON fields of the expected answer, or the gold label.
+
+    `gold` are names of the whole answer, for where it has no field of that name.
+    """
     fields = [_fields(case.expected) for case in cases]
     if not names:
         names = ("label",) if labels else _telling(fields)
@@ -211,10 +182,10 @@ def _sliced(cases: Sequence[Case], names: Sequence[str], labels: Sequence[str]) 
         found = dict(case.slices)
         for name in names:
             if name not in found:
-                found[name] = case.expected.strip() if name == "label" else values.get(name, "(none)")
+                found[name] = values.get(name, case.expected.strip() if name in gold and not values else "(none)")
         sliced.append(case.model_copy(update={"slices": found}))
     for name in names:
-        if name != "label" and all(case.slices[name] == "(none)" for case in sliced):
+        if all(case.slices[name] == "(none)" for case in sliced):
             known = sorted({key for values in fields for key in values} | {k for c in cases for k in c.slices})
             raise RecipeError(
                 f"no case has a field `{name}` to slice by.",

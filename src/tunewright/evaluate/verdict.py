@@ -8,8 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tunewright.evaluate.classes import label_scores, macro
-from tunewright.evaluate.suites import NEAR
-from tunewright.records import TUNED, ArmScore, Comparison, Evaluation, Gate, Prediction, SliceScore, Suite, Verdict
+from tunewright.records import (
+    NEAR,
+    TUNED,
+    ArmScore,
+    Comparison,
+    Evaluation,
+    Gate,
+    Prediction,
+    SliceScore,
+    Suite,
+    Verdict,
+)
 from tunewright.statistics import adjust, bootstrap, cases_needed, detectable, mcnemar, permutation, wilson
 
 ALPHA = 0.05
@@ -54,8 +64,8 @@ def decide(
     untuned = [arm for arm in arms if arm.name not in TUNED]
     # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
     tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
-    enough = size_gate(suite, suite_size)
     if tuned is None or not untuned:
+        enough = _size_gate(len(suite.cases), suite_size)
         first = tuned or max(untuned, key=lambda a: a.score, default=None)
         labels = label_scores(suite, predictions[first.name]) if first else []
         settled, none = _allowed([enough, *gates], allow), _no_contest(arms, tuned)
@@ -64,18 +74,18 @@ def decide(
     asked = partial(compare, min_gain=min_gain, seed=seed, groups=groups)
     found = {arm.name: asked(ours, predictions[arm.name], arm.name) for arm in untuned}
     verdict, slices = found[best.name], slice_scores(suite, ours, predictions[best.name], seed)
-    own = [enough, _gain_gate(verdict, min_gain)]
+    own = [_size_gate(len(suite.cases), suite_size, verdict.cases), _gain_gate(verdict, min_gain)]
     if worst_slice is not None:
         own.append(_slice_gate(slices, worst_slice, partial(slice_scores, suite, ours, predictions[best.name], seed)))
     own += _cheaper_gate(found, untuned, min_gain)
-    settled, sizes = _allowed([*own, *gates], allow), {a.name: len(paired(ours, predictions[a.name])) for a in untuned}
+    settled = _allowed([*own, *gates], allow)
     return Evaluation(
         arms=arms,
-        verdict=_weighed(verdict, settled),
+        verdict=weighed(verdict, settled, suite_size - verdict.cases),
         gates=settled,
         slices=slices,
         labels=tuple(label_scores(suite, ours, predictions[best.name])),
-        comparisons=_comparisons(found, sizes),
+        comparisons=_comparisons(found),
     )
 
 
@@ -84,11 +94,11 @@ def _standing(arm: ArmScore) -> tuple[bool, float]:
     return arm.cases > 0, arm.score
 
 
-def _comparisons(found: Mapping[str, Verdict], sizes: Mapping[str, int]) -> tuple[Comparison, ...]:
+def _comparisons(found: Mapping[str, Verdict]) -> tuple[Comparison, ...]:
     """The tuned arm against every untuned one, the hardest rival first."""
     adjusted = dict(zip(found, adjust([v.p for v in found.values()]), strict=True))
     rows = [
-        Comparison(against=name, difference=v.difference, low=v.low, high=v.high, p=adjusted[name], cases=sizes[name])
+        Comparison(against=name, difference=v.difference, low=v.low, high=v.high, p=adjusted[name], cases=v.cases)
         for name, v in found.items()
     ]
     return tuple(sorted(rows, key=lambda row: (row.difference, row.against)))
@@ -196,7 +206,7 @@ def compare(
     else:
         p = permutation(differences, clusters=clusters, seed=seed)
     deviation = _deviation(differences, clusters)
-    known = {"difference": difference, "low": low, "high": high, "p": p}
+    known = {"difference": difference, "low": low, "high": high, "p": p, "cases": len(pairs)}
     base = {"against": against, **known, "detectable": detectable(len(pairs), deviation) if len(pairs) > 1 else None}
     if not any(differences):
         return Verdict(decision="do_not_ship", reason="no difference: both arms score the same on every case", **base)
@@ -249,15 +259,16 @@ def _no_contest(arms: Sequence[ArmScore], tuned: ArmScore | None) -> Verdict:
     )
 
 
-def size_gate(suite: Suite, least: int) -> Gate:
-    """Are there enough cases to decide anything?"""
-    cases = len(suite.cases)
-    if cases >= least:
-        return Gate(name="suite_size", ok=True, message=f"{cases} cases, at least {least} wanted.")
+def _size_gate(cases: int, least: int, compared: int | None = None) -> Gate:
+    """Are there enough cases to decide anything? Only those count that both arms could be scored on: `compared`."""
+    told = cases if compared is None else compared
+    text = f"{cases} cases" if told == cases else f"{told} of {cases} cases could be scored for both"
+    if told >= least:
+        return Gate(name="suite_size", ok=True, message=f"{text}, at least {least} wanted.")
     return Gate(
         name="suite_size",
         ok=False,
-        message=f"{cases} cases; at least {least} are wanted. Hold out more rows, or pass it on the record: "
+        message=f"{text}; at least {least} are wanted. Hold out more rows, or pass it on the record: "
         "--allow suite_size --because TEXT",
     )
 
@@ -349,16 +360,22 @@ def _cheaper_gate(found: Mapping[str, Verdict], untuned: Sequence[ArmScore], min
     return [Gate(name="cheaper_means", ok=False if as_good else None, message=text)]
 
 
-def _weighed(verdict: Verdict, gates: Sequence[Gate]) -> Verdict:
-    """The comparison's decision in the light of the gates: a failed one is a no, too few cases decide nothing."""
+def weighed(verdict: Verdict, gates: Sequence[Gate], short: int = 0) -> Verdict:
+    """The comparison's decision in the light of the gates: a failed one is a no, too few cases decide nothing.
+
+    `short` is how many cases are missing to decide anything. Weighing again with more gates changes nothing that the
+    first ones decided but for a later no.
+    """
     failed = [gate.name for gate in gates if gate.ok is False and not gate.allowed_because]
     passed = [f"{g.name} passed on the record: {g.allowed_because}" for g in gates if g.allowed_because]
-    verdict = verdict.model_copy(update={"reason": "; ".join([r for r in (verdict.reason, *passed) if r])})
+    new = [note for note in passed if note not in verdict.reason]
+    verdict = verdict.model_copy(update={"reason": "; ".join([r for r in (verdict.reason, *new) if r])})
     if verdict.decision == "do_not_ship" or not failed:
         return verdict
     if "suite_size" in failed:
-        few = {"decision": "cannot_tell", "reason": "the suite has too few cases to decide"}
-        return verdict.model_copy(update=few if verdict.decision == "ship" else {})
+        few = {"reason": "the suite has too few cases to decide"} if verdict.decision == "ship" else {}
+        more = max(short, verdict.more_cases or 0) or None
+        return verdict.model_copy(update={"decision": "cannot_tell", "more_cases": more, **few})
     reason = {
         "cheaper_means": "a cheaper means does as well",
         "forgetting": "too much general ability is lost",

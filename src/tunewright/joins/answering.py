@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tunewright.engine import Engine
 from tunewright.errors import RecipeError, RenderError, RunError
-from tunewright.evaluate import Library, classify, decide, make_suite, measures, prompt_variants, prompting, run_arm
+from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
 from tunewright.joins import outside
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder, message_of
@@ -183,7 +183,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
         prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
         engine, also = project.untuned_engine, earlier(project, answered)
         rows = asked(project, f"prompted, {way.name}", suite, engine, answered, prompts, also, stage=stage)
-        mean = decide(suite, {"prompted": rows}).arms[0]
+        mean = verdict.decide(suite, {"prompted": rows}).arms[0]
         scored.append(PromptScore(**way._asdict(), score=mean.score, low=mean.low, high=mean.high))
     # Of equals the first, which is the plainest.
     best = max(range(len(ways)), key=lambda place: (scored[place].score, -place))

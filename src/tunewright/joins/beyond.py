@@ -176,7 +176,8 @@ def _elsewhere(project: Project, run: RunFolder) -> list[Ability]:
     if spec.elsewhere is None:
         return []
     asked = project.recipe.suite.model_copy(update={"cases": spec.cases, "slices": ()})
-    suite = make_suite(project.folder.root / spec.elsewhere, asked, seed=seed, known=project.train_examples)
+    path, system = project.folder.root / spec.elsewhere, project.recipe.data.system
+    suite = make_suite(path, asked, seed=seed, known=project.train_examples, system=system)
     return _both(project, run, suite, "elsewhere", "elsewhere", None)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.errors import Interrupted
-from tunewright.evaluate import decide
+from tunewright.evaluate import verdict
 from tunewright.joins import hurdles, starting
 from tunewright.joins.answering import Predictions, asked, validation_suite
+from tunewright.joins.passing import with_strict
 from tunewright.joins.workshop import Project
 from tunewright.parity import fingerprint, pick_probes
 from tunewright.project import RunFolder
@@ -35,7 +36,7 @@ _PROBE_ROWS = 64
 def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = ()) -> Evaluation:
     """The verdict under the recipe's gates."""
     gates = project.recipe.gates
-    evaluation = decide(
+    evaluation = verdict.decide(
         project.suite,
         predictions,
         min_gain=gates.min_gain,
@@ -47,6 +48,16 @@ def decided(project: Project, predictions: Predictions, more: Sequence[Gate] = (
     )
     found = {**hurdles.basis(project), "answered": hash_of(predictions)}
     return evaluation.model_copy(update={"folds": project.folds, **found})
+
+
+def settled(project: Project, evaluation: Evaluation, gates: Sequence[Gate]) -> Evaluation:
+    """The evaluation under its own and these gates, its verdict weighed by all; a later one of a name is the valid one.
+
+    Without a comparison there is no verdict yet that a gate could change.
+    """
+    every = with_strict(project, list({g.name: g for g in (*gates, *evaluation.gates)}.values()))
+    weighed = verdict.weighed(evaluation.verdict, every) if evaluation.comparisons else evaluation.verdict
+    return evaluation.model_copy(update={"gates": every, "verdict": weighed})
 
 
 def suite_gate(project: Project) -> Gate:
@@ -144,7 +155,7 @@ def _scorer(project: Project) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "v.jsonl"
             rows = asked(project, "validation", cases, project.engine(model, "in training"), path, stage="train")
-        return decide(cases, {"validation": rows}).arms[0].score
+        return verdict.decide(cases, {"validation": rows}).arms[0].score
 
     return judge
 
@@ -200,7 +211,7 @@ def write_outcome(
             predictions=predictions,
             events=read_lines(run.events) if run.events.is_file() else (),
             dataset=project.audit.dataset,
-            facts=_facts(project, run),
+            facts=_facts(project, run, evaluation.verdict.cases),
             hashes=_hashes(record, run),
             files={"all predictions": str(run.predictions.relative_to(project.folder.root))},
             shots=project.recipe.few_shot.examples,
@@ -221,15 +232,15 @@ def tried(run: RunFolder) -> dict[str, Any]:
     return {**found, **{name: read_json(path) for name, path in kept.items() if path.is_file()}}
 
 
-def _facts(project: Project, run: RunFolder) -> list[tuple[str, str]]:
-    facts = [(f"{len(project.suite.cases):,}", "paired cases" if run.trained.is_file() else "cases")]
+def _facts(project: Project, run: RunFolder, paired: int) -> list[tuple[str, str]]:
+    facts = [(f"{paired:,}", "paired cases") if paired else (f"{len(project.suite.cases):,}", "cases")]
     if run.trained.is_file():
         trained = read_json(run.trained)
         seconds, cores = trained["seconds"], project.machine_words
         took = f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds // 60)} m {int(seconds % 60)} s"
         size = sum(f.stat().st_size for f in run.weights.glob("*.safetensors"))
         what = "training on all rows" if project.folds else "training"
-        weights = "adapter" if (run.weights / "adapter_config.json").is_file() else "all weights"
+        weights = "adapter's weights" if (run.weights / "adapter_config.json").is_file() else "all weights"
         facts += [(took, f"{what}, {cores}"), (f"{size / 1e6:.1f} MB", weights)]
     if project.folds:
         facts.insert(1, (f"{project.folds}", "folds, a model each"))

@@ -165,16 +165,17 @@ class Project:
     @cached_property
     def suite(self) -> Suite:
         """The cases that decide."""
-        spec, seed = self.recipe.suite, self.recipe.data.split.seed
+        spec, data = self.recipe.suite, self.recipe.data
+        options: dict[str, Any] = {"seed": data.split.seed, "output": data.output}
         if self.folds:
             held, rest = held_and_rest(self.train_examples)
-            return make_suite(held, spec, seed=seed, known=rest)
+            return make_suite(held, spec, known=rest, **options)
         leaks = [f for f in self.audit.findings if f.code == "leak_near"]
         near = {row for leak in leaks for row in leak.evidence["test_rows"]}
         if spec.source != "test":
             path = self.folder.root / spec.source
-            return make_suite(path, spec, seed=seed, known=self.train_examples, near=near)
-        return make_suite(self.examples("test"), spec, seed=seed, known=self.train_examples, near=near)
+            return make_suite(path, spec, known=self.train_examples, near=near, system=data.system, **options)
+        return make_suite(self.examples("test"), spec, known=self.train_examples, near=near, **options)
 
     def rendered(self, split: str) -> list[Rendered]:
         """The rows of a split as token ids with loss weights. The audit has set aside those that cannot be."""

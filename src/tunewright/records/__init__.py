@@ -23,11 +23,12 @@ from tunewright.records.opinions import Calibration, JudgeReport, Preference
 from tunewright.records.record import Record
 from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts
 from tunewright.records.runs import Artifact, Certificate, Footprint, RunRecord, TrainResult
-from tunewright.records.suites import Case, Prediction, Suite
+from tunewright.records.suites import NEAR, Case, Prediction, Suite
 from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
 
 __all__ = [
     "GATES",
+    "NEAR",
     "TUNED",
     "Ability",
     "Advice",

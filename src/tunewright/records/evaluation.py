@@ -29,7 +29,8 @@ class ArmScore(Record):
 class Verdict(Record):
     """The decision and the paired comparison behind it: tuned minus `against`, in score units.
 
-    `detectable` is the smallest true gain that so many cases, spread so, find four times in five.
+    `cases` are those that both arms could be scored on. `detectable` is the smallest true gain that so many cases,
+    spread so, find four times in five.
     """
 
     decision: Decision
@@ -41,6 +42,7 @@ class Verdict(Record):
     more_cases: int | None = None
     reason: str = ""
     detectable: float | None = None
+    cases: int = 0
 
 
 class SliceScore(Record):

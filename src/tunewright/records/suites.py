@@ -6,6 +6,9 @@ from typing import Any
 
 from tunewright.records.record import Record
 
+# The slice that parts cases with a near twin in training from those without.
+NEAR = "near a training row"
+
 
 class Case(Record):
     """One question of a suite, with the answer wanted. `slices` are named values to break scores down by.

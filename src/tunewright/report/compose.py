@@ -25,9 +25,6 @@ from tunewright.records import (
 )
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
-# A slice with a larger share of the cases says again what all of them say.
-NEARLY_ALL = 0.95
-
 
 def evidence_of(
     *,
@@ -61,7 +58,7 @@ def evidence_of(
         labels=_labels(evaluation.arms, resolved, shots),
         verdict=evaluation.verdict if tuned else None,
         gates=evaluation.gates,
-        slices=tuple(s for s in evaluation.slices if s.cases <= NEARLY_ALL * len(suite.cases)),
+        slices=evaluation.slices,
         classes=evaluation.labels,
         comparisons=evaluation.comparisons,
         hurdle=None if tuned else evaluation.hurdle,
@@ -120,8 +117,9 @@ def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any], shots: int) -
 
 
 def _cases(suite: Suite, predictions: Mapping[str, Sequence[Prediction]], against: str) -> Iterator[CaseShown]:
-    tuned = {p.case: p for p in predictions["tuned"]}
-    untuned = {p.case: p for p in predictions.get(against, ())}
+    """The cases that both arms could be scored on: where a scorer failed, nobody won."""
+    tuned = {p.case: p for p in predictions["tuned"] if p.score is not None}
+    untuned = {p.case: p for p in predictions.get(against, ()) if p.score is not None}
     for case in suite.cases:
         if case.id in tuned and case.id in untuned:
             yield _case(case, against, untuned[case.id], tuned[case.id])

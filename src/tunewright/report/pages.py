@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tunewright.records import Gate, Ledger
+from tunewright.records import NEAR, Gate, Ledger
 from tunewright.report import figures, words
 from tunewright.report.answers import examples_of, side_by_side
 from tunewright.report.evidence import CaseShown, DataEvidence, Evidence
@@ -168,17 +168,20 @@ def _gate(gate: Gate) -> dict[str, Any]:
 
 
 def _slices(evidence: Evidence) -> list[dict[str, Any]]:
-    """The weakest slices last, as the eye ends there; amber where tuned is surely below untuned or its mean."""
+    """The weakest slices last, as the eye ends there; amber where tuned is surely below untuned or its mean.
+
+    Of many the weakest are shown, and the score without near twins of training rows always (K20).
+    """
     tuned = words.tuned_arm(evidence.arms)
     mean = tuned.score if tuned else 1.0
-    weakest = sorted(evidence.slices, key=lambda s: s.tuned)[:MOST_SLICES]
+    shown = sorted(evidence.slices, key=lambda s: (s.slice != NEAR, s.tuned))[:MOST_SLICES]
     return [
         {
             "slice": s,
             "bar": figures.slice_bar(s.tuned, s.untuned, s.low, s.high),
             "weak": s.high < max(s.untuned, mean),
         }
-        for s in reversed(weakest)
+        for s in sorted(shown, key=lambda s: -s.tuned)
     ]
 
 

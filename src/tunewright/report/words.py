@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tunewright.records import ArmScore, Gate, Verdict
+from tunewright.records import TUNED, ArmScore, Gate, Verdict
 from tunewright.report.evidence import DataEvidence, Evidence
 
 # A scorer's name for the reader, and how to say "x % …".
@@ -177,11 +177,12 @@ def refusals(gates: tuple[Gate, ...]) -> list[Gate]:
 
 
 def best_untuned(arms: tuple[ArmScore, ...]) -> ArmScore | None:
-    return max((a for a in arms if not a.name.startswith("tuned")), key=lambda a: a.score, default=None)
+    return max((a for a in arms if a.name not in TUNED), key=lambda a: a.score, default=None)
 
 
 def tuned_arm(arms: tuple[ArmScore, ...]) -> ArmScore | None:
-    return max((a for a in arms if a.name.startswith("tuned")), key=lambda a: a.score, default=None)
+    """What would ship: the tuned model by itself, where it was asked."""
+    return next((a for name in TUNED for a in arms if a.name == name), None)
 
 
 def measure(evidence: Evidence) -> tuple[str, str]:
@@ -205,16 +206,17 @@ def headline(evidence: Evidence) -> Headline:
     stopped = refusals(evidence.gates)
     if verdict.decision == "cannot_tell":
         more = f" About {count(verdict.more_cases, 'more case')} would tell." if verdict.more_cases else ""
-        return Headline(
-            "Cannot tell.", f"{gets}, {_called(against)} {best}: too close to call on these cases.{more}", "warn"
-        )
+        few = any(gate.name == "suite_size" for gate in stopped)
+        why = "too few cases to decide." if few else "too close to call on these cases."
+        return Headline("Cannot tell.", f"{gets}, {_called(against)} {best}: {why}{more}", "warn")
     if verdict.decision == "ship" and not stopped:
         past = f"gets past {best}" if against.score else "gets any"
         return Headline("Ship it.", f"{gets}; nothing untuned {past}.", "good")
-    cheap = next((g for g in stopped if g.name == "cheaper_means"), None)
-    if verdict.low > 0 and cheap and len(stopped) == 1:
+    # A gain surely smaller than was asked for is no "not yet".
+    others = [gate for gate in stopped if gate.name != "min_gain"]
+    if verdict.low > 0 and [gate.name for gate in others] == ["cheaper_means"]:
         return Headline("Do not ship.", f"{gets} against {best} untuned, but a cheaper means does as well.", "bad")
-    if verdict.low > 0 and stopped:
+    if verdict.low > 0 and others and stopped == others:
         names = " and ".join(gate_words(gate).lower() for gate in stopped[:2])
         return Headline("Do not ship yet.", f"{gets} against {best} untuned, but a gate says no: {names}.", "bad")
     how = "is worse than" if verdict.high < 0 else "is no better than"
@@ -237,7 +239,7 @@ def _without_verdict(evidence: Evidence) -> Headline:
     if best is None:
         return Headline("Nothing measured.", "No arm has answered the suite yet.", "warn")
     right = measure(evidence)[1]
-    if best.name.startswith("tuned"):
+    if best.name in TUNED:
         return Headline(
             "No verdict.", f"The tuned model gets {percent(best.score)} {right}, compared with nothing.", "warn"
         )
