@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from tests.train.families import model_of, rows
 from tunewright.errors import StorageError, TrainingError
@@ -77,12 +78,21 @@ def test_other_errors_are_not_taken_for_memory(tmp_path: Path, monkeypatch: pyte
         _losses(tmp_path, [])
 
 
-def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+_FULL = "Error while serializing: I/O error: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError(_FULL)], ids=["system", "library"]
+)
+def test_a_full_disk_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whether the system says so itself or the library that writes weights, which has an error of its own."""
     real = checkpoint.save_file
 
     def full(tensors: dict[str, torch.Tensor], path: Path) -> None:
         if "step-4" in str(path):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise error
         real(tensors, path)
 
     monkeypatch.setattr(checkpoint, "save_file", full)

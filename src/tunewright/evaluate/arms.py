@@ -170,7 +170,7 @@ def _measured(
 
 def _known(name: str, suite: Suite, keys: Sequence[str], path: Path, also: Sequence[Path]) -> dict[int, Prediction]:
     """Answers that `path` or `also` hold under the cases' keys, by place in the suite, scored anew."""
-    kept = {p.key: p for other in also for p in read_predictions(other)} | {p.key: p for p in _mended(path)}
+    kept = {p.key: p for other in (*also, path) for p in read_predictions(other)}
     found = {}
     for place, (case, key) in enumerate(zip(suite.cases, keys, strict=True)):
         if key in kept:
@@ -228,14 +228,6 @@ def read_predictions(path: Path) -> list[Prediction]:
             found.append(Prediction.model_validate(line))
         except ValidationError:
             continue
-    return found
-
-
-def _mended(path: Path) -> list[Prediction]:
-    """The predictions of a file; a last line that was cut short is taken off, so that appending works."""
-    found = read_predictions(path)
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        write_text(path, "".join(p.model_dump_json() + "\n" for p in found))
     return found
 
 

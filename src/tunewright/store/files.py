@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from tunewright.errors import RunError, StorageError
+from tunewright.errors import RunError, StorageError, TunewrightError
 
 Record = TypeVar("Record", bound=BaseModel)
+
+_ANEW = "Bring the file back from a copy, or begin anew."
+_BLOCK = 1 << 16
+# What libraries written in Rust (safetensors, tokenizers) say where the operating system refuses them.
+_REFUSED = re.compile(r"\(os error (\d+)\)")
+_OF_DISKS = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
 @contextlib.contextmanager
 def _disk(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into an error that names the path."""
+    """Turn the operating system's refusals, whoever reports them, into an error that names the path."""
     try:
         yield
-    except StorageError:
+    except TunewrightError:
         raise
-    except OSError as error:
+    except Exception as error:
+        said = _refusal(error)
+        if said is None:
+            raise
         raise StorageError(
-            f"could not write: {error.strerror or error}",
+            f"could not write: {said}",
             where=str(path),
             remedy="Free some space or choose another folder, then run the same command again; "
             "what was complete before is kept.",
         ) from error
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why the operating system refused; None where it was not the one to do so."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    # These errors have no class in common: only their words tell.
+    found = _REFUSED.search(str(error))
+    number = int(found[1]) if found else 0
+    return os.strerror(number) if number in _OF_DISKS else None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,21 +104,52 @@ def read_json(path: Path, kind: type[BaseModel] | None = None) -> Any:
         message = f"is not a {kind.__name__} as this release writes it ({what})." if kind else str(error)
     except ValueError as error:
         message = f"is damaged: {error}."
-    raise RunError(message, where=str(path), remedy="Bring the file back from a copy, or begin anew.")
+    raise RunError(message, where=str(path), remedy=_ANEW)
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Append one JSON object as a line. A torn last line (power cut) is skipped by `read_lines`."""
-    with _disk(path), path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """Append one JSON object as a line, in place of a last line that a full disk or a power cut left torn.
+
+    What goes is what `read_lines` never gave, so nobody misses it. Writers of one file wait for each other, be they
+    threads or processes: a line that another is writing is not torn.
+    """
+    line = json.dumps(value, ensure_ascii=False) + "\n"
+    with _disk(path), path.open("ab+") as file:
+        with contextlib.suppress(OSError):  # some network disks know no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _cut_torn(file)
+        file.write(line.encode("utf-8", "surrogatepass"))
+
+
+def _cut_torn(file: BinaryIO) -> None:
+    """Cut `file` after its last line break; where it ends with one, one byte is read and nothing is done."""
+    size = end = file.seek(0, os.SEEK_END)
+    step = 1
+    while end:
+        start = max(0, end - step)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end, step = start, _BLOCK
+    if end < size:
+        file.truncate(end)
 
 
 def read_lines(path: Path) -> Iterator[Any]:
-    """The objects of a JSON-lines file that we wrote; an unfinished last line is not an object yet."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    """The objects of a JSON-lines file that we wrote; an unfinished last line is not an object yet.
+
+    Raises `RunError` where another line is damaged.
+    """
+    with path.open("rb") as file:  # as bytes: a torn line may end within a character
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                try:
+                    value = json.loads(line)
+                except ValueError as error:
+                    raise RunError(f"line {number} is damaged: {error}.", where=str(path), remedy=_ANEW) from error
+                yield value
 
 
 @contextlib.contextmanager
