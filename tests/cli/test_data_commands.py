@@ -18,6 +18,11 @@ def test_fix_is_kept_in_the_recipe_when_asked(cli, project, tmp_path):
     assert "  accept: [pii]" in (folder / "tunewright.yaml").read_text()
     again = cli("data", "fix", folder, "--accept", "pii", "--keep")
     assert again.code == 0 and (folder / "tunewright.yaml").read_text().count("accept:") == 1
+    recipe = folder / "tunewright.yaml"
+    recipe.write_text(recipe.read_text().replace("  accept: [pii]\n", "\n  accept:\n    - pii  # ours\n"))
+    more = cli("data", "fix", folder, "--accept", "near_duplicate", "--keep")
+    assert more.code == 0 and "    - pii  # ours\n    - near_duplicate\n" in recipe.read_text()
+    assert cli("data", "fix", folder, "--accept", "pii").code == 0, "the recipe still loads"
 
     listed = cli("data", "log", "--project", folder, "--json").document["versions"]
     assert listed[-1]["parent"] == listed[0]["id"]

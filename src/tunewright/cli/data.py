@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as _json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +57,7 @@ def fix(
     from tunewright import journey
     from tunewright.cli.terminal import Terminal
     from tunewright.errors import DataError
+    from tunewright.joins.amending import keep_accepted
 
     if not accept:
         raise DataError("no finding is named.", remedy="Name one: tunewright data fix --accept near_duplicate")
@@ -76,7 +76,7 @@ def fix(
     terminal.say(f"  after    {done.audit.dataset.id}  {done.audit.path}")
     wanted = list(dict.fromkeys((*project.recipe.data.accept, *accept)))
     if keep:
-        _keep(project.folder.recipe if path.is_dir() else path, wanted)
+        keep_accepted(project.folder.recipe if path.is_dir() else path, accept)
         terminal.say("  recipe   the codes are in it: every later command uses this version")
     elif set(wanted) - set(project.recipe.data.accept):
         terminal.say(f"  keep it  the same with --keep, or in the recipe: data.accept: [{', '.join(wanted)}]")
@@ -216,20 +216,3 @@ def _version(project: Path, name: str | None) -> Path:
             remedy="List them: tunewright data log" if name else "Make one: tunewright check",
         )
     return folder / found[-1]
-
-
-def _keep(recipe: Path, codes: list[str]) -> None:
-    """Put `accept` under `data:` in the recipe, leaving every other line as it is."""
-    from tunewright.errors import RecipeError
-    from tunewright.store import write_text
-
-    lines = recipe.read_text(encoding="utf-8").splitlines()
-    at = next((i for i, line in enumerate(lines) if re.fullmatch(r"data:\s*(?:#.*)?", line)), None)
-    if at is None:
-        raise RecipeError(
-            "`data:` is not on a line of its own.", where=str(recipe), remedy=f"Add accept: {codes} to it."
-        )
-    indent = re.match(r"\s*", lines[at + 1]).group() if at + 1 < len(lines) else "  "  # type: ignore[union-attr]
-    kept = [line for line in lines if not re.match(rf"{indent}accept:\s*\[.*\]\s*$", line)]
-    kept.insert(at + 1, f"{indent}accept: [{', '.join(codes)}]")
-    write_text(recipe, "\n".join(kept) + "\n")
