@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.errors import StorageError
+from tunewright.errors import DataError, StorageError
 from tunewright.sample import ACTIONS, CATEGORIES, PRIORITIES, PRODUCTS, examples, write
 from tunewright.sample.phrases import PRODUCT_TYPOS, TYPOS
 
@@ -100,3 +100,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         write(tmp_path / "file")
     assert "file" in caught.value.where
+
+
+def test_writing_again_is_fine_and_another_file_is_never_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "sample"
+    rows = write(folder, {"more.txt": "more"}).read_bytes()
+    assert write(folder, {"more.txt": "more"}).read_bytes() == rows
+    (folder / "README.md").write_text("mine")
+    (folder / "more.txt").unlink()
+    with pytest.raises(DataError, match=r"README\.md: there already") as told:
+        write(folder, {"more.txt": "more"})
+    assert told.value.where == str(folder) and "--out" in told.value.remedy and "delete" in told.value.remedy
+    assert (folder / "README.md").read_text() == "mine" and not (folder / "more.txt").exists(), "nothing was written"

@@ -11,11 +11,11 @@ from tunewright.errors import DataError
 
 
 def make_demo(out: Path) -> Path:
-    """The sample project in `out`, ready to run; returns its folder."""
+    """The sample project in `out`, ready to run; returns its folder. Raises `DataError` rather than replace a file."""
     from tunewright import sample
+    from tunewright.project import RECIPE
+    from tunewright.recipe import recipe_yaml
 
-    out.mkdir(parents=True, exist_ok=True)
-    sample.write(out)
     recipe = {
         "version": 1,
         "model": "seedling",
@@ -24,7 +24,7 @@ def make_demo(out: Path) -> Path:
         "suite": {"slices": ["category"]},
         "gates": {"min_gain": 0.05},
     }
-    _write_recipe(out, recipe)
+    sample.write(out, {RECIPE: recipe_yaml(recipe)})
     return out
 
 

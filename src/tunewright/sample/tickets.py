@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewright.errors import DataError
 from tunewright.sample import phrases as say
 from tunewright.sample.phrases import PRODUCTS
 from tunewright.store import write_text
@@ -79,12 +81,41 @@ def examples(n: int, seed: int = 0) -> tuple[Ticket, ...]:
     return tuple(tickets)
 
 
-def write(directory: Path) -> Path:
-    """Write `tickets.jsonl` with 420 rows and a README into `directory`; gives the path of the rows.
+def write(directory: Path, beside: Mapping[str, str] | None = None) -> Path:
+    """Write `tickets.jsonl` with 420 rows, a README and the texts `beside` into `directory`; gives the rows' path.
 
     412 rows are good. Six repeat an earlier row, one has an empty answer and one is not JSON: real exports look like
-    this, and the ledger has to account for it. Raises `StorageError` when the disk refuses.
+    this, and the ledger has to account for it. Raises `StorageError` when the disk refuses, and `DataError`, before
+    anything is written, where one of the names is another file already.
     """
+    texts = {_ROWS: "\n".join(_lines()) + "\n", "README.md": _README, **(beside or {})}
+    others = [name for name, text in texts.items() if _is_another(directory / name, text)]
+    if others:
+        raise DataError(
+            f"{', '.join(others)}: there already, with something else in it than the sample would write.",
+            where=str(directory),
+            remedy="Make the sample in another folder: tunewright demo --out FOLDER. A project of your own goes on "
+            f"with: tunewright run {shlex.quote(str(directory))}. A sample that an earlier release made: delete "
+            f"{'this file' if len(others) == 1 else 'these files'} first.",
+        )
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return directory / _ROWS
+
+
+_ROWS = "tickets.jsonl"
+_README = (
+    "`tickets.jsonl`: 420 invented support tickets, each with the JSON the desk files it under, made by "
+    "`tunewright.sample`; six rows repeat others and two are broken on purpose.\n"
+)
+
+
+def _is_another(path: Path, text: str) -> bool:
+    """Whether something is at `path` already that is not a file with this text."""
+    return path.exists() and not (path.is_file() and path.read_bytes() == text.encode())
+
+
+def _lines() -> list[str]:
     lines = [json.dumps(ticket.row(), ensure_ascii=False) for ticket in examples(GOOD_ROWS)]
     dice = random.Random("defects")
     for line in dice.sample(lines, DUPLICATES):
@@ -99,16 +130,7 @@ def write(directory: Path) -> Path:
     )
     lines.insert(16, '{"messages": [{"role": "user", "content": "the export stopped in the mid')
     lines.insert(203, empty)
-    path = directory / "tickets.jsonl"
-    write_text(path, "\n".join(lines) + "\n")
-    write_text(directory / "README.md", _README)
-    return path
-
-
-_README = (
-    "`tickets.jsonl`: 420 invented support tickets, each with the JSON the desk files it under, made by "
-    "`tunewright.sample`; six rows repeat others and two are broken on purpose.\n"
-)
+    return lines
 
 
 def _deal(dice: random.Random, decks: dict[str, Deck], category: str) -> tuple[say.Scenario, str]:
