@@ -58,7 +58,15 @@ def test_a_misspelt_setting_has_its_line_and_the_one_meant(cli, project):
 
 @pytest.mark.parametrize(
     "asked",
-    ["train.epochs=0", "train.epochs=.nan", "train.micro_batch_size=0", "suite.cases=-3", "train.rank=2026-99-99"],
+    [
+        "train.epochs=0",
+        "train.epochs=.nan",
+        "train.micro_batch_size=0",
+        "suite.cases=-3",
+        "train.rank=2026-99-99",
+        "train.seed=-1",
+        "data.split.seed=-1",
+    ],
 )
 def test_a_setting_that_cannot_be_is_refused_before_anything_is_read(asked):
     with pytest.raises(RecipeError):
@@ -140,6 +148,25 @@ def test_a_project_that_is_not_there(cli, tmp_path, command):
     assert ran.code == 2
     error = ran.document["error"]
     assert error["where"] == str(tmp_path / "nosuch") and "--project" in error["remedy"]
+
+
+def test_the_demo_never_replaces_what_a_person_wrote(cli, tmp_path, monkeypatch):
+    from tunewright.cli import show
+    from tunewright.cli.start import make_demo
+
+    ran = []
+    monkeypatch.setattr(show, "run_all", lambda *_, **__: ran.append(1) or 0)
+    for _ in range(2):  # an unchanged one is made again as it was
+        assert cli("demo", "--out", tmp_path / "demo").code == 0
+    recipe = make_demo(tmp_path / "demo") / "tunewright.yaml"
+    mine = recipe.read_text() + "# mine\n"
+    recipe.write_text(mine)
+    wrong(cli("demo", "--out", tmp_path / "demo"), "tunewright.yaml", "--out", "delete this file")
+    assert recipe.read_text() == mine and len(ran) == 2
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("mine")
+    wrong(cli("demo", "--out", "."), "README.md")
+    assert not (tmp_path / "tunewright.yaml").exists()
 
 
 def test_allow_needs_a_reason(cli, project):

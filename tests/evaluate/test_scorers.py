@@ -93,6 +93,22 @@ def test_unknown_scorers_and_user_scorers(tmp_path, monkeypatch):
     assert "KeyError" in error
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def fn(text, case:\n    return 1\n", r"SyntaxError: .*\(broken_scorer\.py, line 1\)"),
+        ("import math\nLEAST = 1 / 0\n", r"ZeroDivisionError: division by zero \(.*broken_scorer\.py, line 2\)"),
+        ("raise SystemExit('run me alone')\n", r"SystemExit: run me alone \(.*broken_scorer\.py, line 1\)"),
+    ],
+)
+def test_a_file_of_ones_own_that_does_not_load_is_told_in_its_own_words(tmp_path, monkeypatch, text, says):
+    (tmp_path / "broken_scorer.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ScorerError, match=says) as told:
+        score("broken_scorer.fn", "", case("{}"))
+    assert told.value.exit_code == 2
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-2, 2) | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

@@ -10,6 +10,7 @@ import importlib
 import json
 import math
 import re
+import traceback
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -163,14 +164,25 @@ def find(name: str) -> Scorer:
         )
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # a file of somebody's own may raise anything
         raise ScorerError(
-            f"`{name}` cannot be imported: {error}",
+            f"`{name}` cannot be imported: {_why(error)}",
             where="suite.scorers",
             remedy="Give the import path of a function (text, case) -> number from 0 to 1. A file of your own is found "
             "where you say so: PYTHONPATH=FOLDER tunewright …",
-        ) from None
+        ) from error
     return _from_user(name, found)
+
+
+def _why(error: BaseException) -> str:
+    """The error of an import, with the file and line that raised it."""
+    if isinstance(error, ImportError | AttributeError):
+        return str(error)
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # its own words name the place
+        return said
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{said} ({place.filename}, line {place.lineno})"
 
 
 def _from_user(name: str, function: Callable[[str, Case], Any]) -> Scorer:

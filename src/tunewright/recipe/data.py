@@ -53,7 +53,7 @@ class SplitSpec(Spec):
     validation: float = Field(0.1, ge=0, lt=1, description="Share of rows that choose the checkpoint.")
     group: str | None = Field(None, description="Column whose equal values stay in one split.")
     time: str | None = Field(None, description="Column with a date or time: the newest rows are held out.")
-    seed: int = Field(0, description="Which of the possible splits.")
+    seed: int = Field(0, ge=0, description="Which of the possible splits.")
     folds: Annotated[int, Field(ge=0, le=100)] | Auto = Field(
         "auto",
         description="Hold out every row once, in so many parts, instead of one split; auto: 5 below 100 rows where "

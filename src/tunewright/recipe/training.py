@@ -40,7 +40,7 @@ class TrainSpec(Spec):
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="How the rate falls.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    seed: int = Field(0, description="Order of rows and start of the adapter.")
+    seed: int = Field(0, ge=0, description="Order of rows and start of the adapter.")
     checkpoints: int = Field(5, ge=1, description="How often the model is saved and scored in a run.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Compute type; auto probes.")
     activation_checkpointing: bool | Auto = Field(
