@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tunewright.engine import Endpoint, Sampling
-from tunewright.errors import EndpointError
+from tunewright.errors import EndpointError, RecipeError
 
 
 @pytest.fixture
@@ -157,3 +157,25 @@ def test_a_broken_tool_call_is_the_models_mistake_and_no_failure(server):
     server["script"] = [(200, {"choices": [{"message": {"content": None, "tool_calls": [call]}}]})]
     (reply,) = Endpoint(server["url"], "m").chat(ask(["a"]), Sampling())
     assert reply.text == '<tool_call>{"name": "f", "arguments": {"x": }</tool_call>'
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\nX-Other: 1", "–"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(ending):
+    with pytest.raises(EndpointError, match="the key") as caught:
+        Endpoint("http://127.0.0.1:9/v1", "m", key=f"sk-abc{ending}")
+    assert "sk-abc" not in str(caught.value)
+
+
+def test_a_key_from_the_environment_may_end_with_a_line(server, monkeypatch):
+    from tunewright.joins import outside
+
+    server["script"] = [(200, echo)]
+    asked = {"privacy": "local", "where": "judge", "key_env": "KEY_OF_SERVER"}
+    monkeypatch.setenv("KEY_OF_SERVER", " sk-abc\r\n")
+    assert outside.server(server["url"], "m", **asked).chat(ask(["a"]), Sampling())[0].text == "A"
+    assert server["headers"][0][1] == "Bearer sk-abc"
+    for wrong in ("sk-\nabc", "sk-abc\x01", " \n"):
+        monkeypatch.setenv("KEY_OF_SERVER", wrong)
+        with pytest.raises(RecipeError, match="KEY_OF_SERVER") as caught:
+            outside.server(server["url"], "m", **asked)
+        assert "abc" not in str(caught.value) and caught.value.exit_code == 2

@@ -51,7 +51,8 @@ class Endpoint:
     """A chat model behind `url` (up to and including `/v1`).
 
     `prices` are per million prompt and completion tokens, in any one currency; `key` is sent as a bearer token and
-    kept out of every message. `pause` waits between tries (tests hand in one that does not).
+    kept out of every message. `pause` waits between tries (tests hand in one that does not). Raises `EndpointError`
+    for a key that no request can carry.
     """
 
     def __init__(
@@ -69,6 +70,13 @@ class Endpoint:
         self.url = url.rstrip("/")
         self.model = model
         self.prices = prices
+        if key and not (key.isascii() and key.isprintable()):
+            # Else the library that sends it would refuse it later, and print it.
+            raise EndpointError(
+                "the key holds a line break or another sign that cannot be sent.",
+                where=self.url,
+                remedy="Set it again as one line of plain letters, digits and signs.",
+            )
         self._key = key
         self._concurrency = concurrency
         self._retries = retries

@@ -31,7 +31,7 @@ def server(
 ) -> Endpoint:
     """The server a recipe names under `where`, with its key from the environment.
 
-    Raises `RecipeError` where `privacy` keeps rows from it, or the environment lacks the key.
+    Raises `RecipeError` where `privacy` keeps rows from it, or the environment lacks a key that can be sent.
     """
     if not may_send(url, region, privacy):
         raise RecipeError(
@@ -39,10 +39,14 @@ def server(
             where="privacy",
             remedy="Ask a server on this machine, or state a wider privacy (and the server's region) on purpose.",
         )
-    key = os.environ.get(key_env) if key_env else None
+    # A file or a secret's store often adds a line break.
+    key = os.environ.get(key_env, "").strip() if key_env else None
     if key_env and not key:
         raise RecipeError(f"the environment has no `{key_env}`.", where=f"{where}.key_env")
-    return Endpoint(url, model, key=key, prices=prices)
+    try:
+        return Endpoint(url, model, key=key, prices=prices)
+    except EndpointError as error:
+        raise RecipeError(error.message, where=f"{where}.key_env: {key_env}", remedy=error.remedy) from None
 
 
 def in_batches(keys: Sequence[str], answer: Callable[[Sequence[str]], None], done: Callable[[int], None]) -> None:
