@@ -15,6 +15,7 @@ from typing import Any
 from tunewright.data import Audit
 from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
+from tunewright.export import without_passwords
 from tunewright.joins import (
     advising,
     answering,
@@ -177,7 +178,7 @@ def check(project: Project) -> Checked:
                 sources=audit.dataset.sources,
                 tokens_per_word=(audit.fluency.data, audit.fluency.english) if audit.fluency else None,
                 command="tunewright check",
-                overrides=project.overrides,
+                overrides=tuple(without_passwords(project.overrides)),
             )
         )
         report = project.folder.store / "reports" / f"data-{audit.dataset.id}.html"

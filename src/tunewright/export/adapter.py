@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,34 @@ from tunewright.export.canonical import CONFIG, write_canonical
 from tunewright.records import RunRecord
 from tunewright.store import directory, read_json, tree_digest, write_json
 
+# Up to the last `@` before the host: a password may hold one, and a slash, where nobody wrote it as a URL should be.
+_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]*@(?:[^\s/@]*@)*", re.IGNORECASE)
+
 
 def manifest(run: RunRecord, stop_ids: frozenset[int]) -> dict[str, Any]:
-    """What a stranger needs to trust and rerun the weights of `run`; the writers add the hashes of what they write."""
+    """What a stranger needs to trust and rerun the weights of `run`, and no password that a URL of its recipe holds.
+
+    The writers add the hashes of what they write.
+    """
     return {
         "run": run.id,
         "base": {"name": run.base, "sha256": run.base_sha256, "quantisation": run.quantisation},
         "renderer": run.renderer,
         "stop_ids": sorted(stop_ids),
         "dataset": run.dataset,
-        "recipe": run.recipe,
+        "recipe": without_passwords(run.recipe),
         "resolved": run.resolved,
         "versions": run.versions,
     }
+
+
+def without_passwords(settings: Any) -> Any:
+    """Settings as they may leave the house: passwords in URLs, wherever these stand, are `***`."""
+    if isinstance(settings, str):
+        return _PASSWORD.sub(r"\1***@", settings)
+    if isinstance(settings, Mapping):
+        return {key: without_passwords(value) for key, value in settings.items()}
+    return [without_passwords(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
 def write_adapter(source: Path, into: Path, facts: dict[str, Any], tokenizer: Any) -> Path:

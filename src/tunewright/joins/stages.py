@@ -11,6 +11,7 @@ from typing import Any
 
 from tunewright.errors import Interrupted
 from tunewright.evaluate import verdict
+from tunewright.export import without_passwords
 from tunewright.joins import hurdles, starting
 from tunewright.joins.answering import Predictions, asked, validation_suite
 from tunewright.joins.passing import with_strict
@@ -200,7 +201,8 @@ def write_outcome(
     """The outcome and its page, in the run and beside the recipe."""
     record = read_json(run.record, RunRecord)
     # The page is about what was asked now: a gate may have been added since the run began.
-    record = record.model_copy(update={"recipe": project.given, "overrides": project.overrides})
+    told = {"recipe": project.given, "overrides": tuple(without_passwords(project.overrides))}
+    record = record.model_copy(update=told)
     page = evidence_page(
         evidence_of(
             title=title,

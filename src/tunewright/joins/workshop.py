@@ -21,6 +21,7 @@ from tunewright.data import versions as dataset_versions
 from tunewright.engine import Embedder, Sampling, TorchEngine
 from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
+from tunewright.export import without_passwords
 from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
 from tunewright.joins.parts import data_of, held_and_rest, rows_of
@@ -353,7 +354,7 @@ def begin_run(project: Project) -> RunFolder:
     record = RunRecord(
         id=folder.id,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        recipe=project.given,
+        recipe=without_passwords(project.given),
         overrides=project.overrides,
         resolved=project.resolved,
         dataset=project.audit.dataset.id,
