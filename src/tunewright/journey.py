@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.data import Audit
-from tunewright.engine import Sampling, TorchEngine
 from tunewright.errors import RunError
 from tunewright.export import without_passwords
 from tunewright.joins import (
@@ -24,6 +23,7 @@ from tunewright.joins import (
     folding,
     hurdles,
     judging,
+    speaking,
     stages,
     starting,
     trained,
@@ -36,7 +36,7 @@ from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import TUNED, Artifact, Evaluation, Gate, Message, RunRecord, TrainResult
+from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, read_lines, write_text
@@ -332,32 +332,14 @@ def rendered(
     return [(e.row, list(spans(project.renderer, project.renderer.render(e, limit)))) for e in examples[:count]]
 
 
-@dataclass(frozen=True)
-class Speaker:
-    """A tuned model to talk to; `opening` is the system prompt it was trained behind."""
+def speaker(folder: str | Path, name: str | None = None) -> speaking.Speaker:
+    """A tuned model to talk to: of a run in the project at `folder`, the newest by default; or of an adapter there.
 
-    name: str
-    opening: tuple[Message, ...]
-    project: Project
-    engine: TorchEngine
-
-    def answer(self, messages: Sequence[Message], max_new_tokens: int = 256) -> str:
-        """What it says next."""
-        prompt = self.project.renderer.prompt(messages)
-        output = self.engine.generate([prompt], Sampling(max_new_tokens=max_new_tokens))[0]
-        return self.project.renderer.decode(output.output_ids)
-
-
-def speaker(folder: str | Path, name: str | None = None) -> Speaker:
-    """The tuned model of a run, the newest by default. Raises `RunError` when it was tuned on another base."""
-    project = open_run(folder, name)
-    run = project.folder.trained(name)
-    record = read_json(run.record, RunRecord)
-    if record.base_sha256 != project.base.sha256 or record.renderer != project.renderer.fingerprint:
-        raise RunError("the recipe's base is not the one this run was tuned on.", where=run.id)
-    system = project.recipe.data.system
-    opening = (Message("system", system),) if system else ()
-    return Speaker(run.id, opening, project, project.tuned_engine(run.weights))
+    Raises `RunError` when it was tuned on another base than is at hand.
+    """
+    if name is None and speaking.is_adapter(Path(folder)):
+        return speaking.of_adapter(Path(folder))
+    return speaking.of_run(open_run(folder, name), name)
 
 
 def _title(project: Project) -> str:

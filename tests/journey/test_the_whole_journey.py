@@ -1,6 +1,7 @@
 """From a file of examples to an exported model, end to end on the seedling, with every file and figure in its place."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,21 @@ def test_it_talks(done):
 
     answer = speaker.answer([Message("user", "Item 1: what colour is a tomato?")], 16)
     assert answer in {"red", "green", "blue"}
+
+
+def test_an_exported_adapter_talks_wherever_it_lies(done, cli, tmp_path):
+    project, outcome = done
+    there = project.folder.artifacts / f"{outcome.run}-adapter"
+    moved = Path(shutil.copytree(there, tmp_path / "moved"))
+    asked = ("--say", "Item 1: what colour is a tomato?", "--max-new-tokens", "16", "--json")
+    wanted = cli("chat", project.folder.root, *asked).document
+    assert wanted["answer"] in {"red", "green", "blue"} and wanted["model"] == outcome.run
+    for folder in (there, moved):
+        assert cli("chat", folder, *asked).document == wanted
+    config = read_json(moved / "adapter_config.json")
+    (moved / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 2 * config["lora_alpha"]}))
+    changed = cli("chat", moved, *asked)
+    assert changed.code == 2 and changed.document["error"]["where"] == str(moved)
 
 
 def test_evaluating_again_generates_nothing(done):

@@ -48,7 +48,10 @@ def talk(name: str, project: Path, say: str | None, max_new_tokens: int, *, as_j
 
 
 def _which(name: str, project: Path) -> tuple[Path, str | None]:
-    """A project folder and a run name: `chat demo` talks to the newest run of the project in demo/."""
-    if (Path(name) / "tunewright.yaml").is_file():
+    """A folder and a run: `chat demo` talks to the newest run of the project there, an adapter's folder to itself."""
+    from tunewright.joins.speaking import is_adapter
+    from tunewright.project import RECIPE
+
+    if (Path(name) / RECIPE).is_file() or is_adapter(Path(name)):
         return Path(name), None
     return project, None if name == "." else name
