@@ -9,7 +9,7 @@ from tunewright.errors import RecipeError
 from tunewright.joins.advising import plan_of
 from tunewright.joins.stages import stored
 from tunewright.joins.workshop import Project
-from tunewright.records import TUNED, ArmScore, Record
+from tunewright.records import TUNED, ArmScore, Gate, Record
 from tunewright.statistics import adjust, bootstrap, permutation
 
 # An arm that asks no base says nothing about one.
@@ -37,6 +37,7 @@ class RankedBase(Record):
     licence: str | None
     tokens_per_word: float | None
     arms: tuple[ArmScore, ...]
+    gates: tuple[Gate, ...]
     report: str
     behind: float | None = None
     behind_low: float | None = None
@@ -76,6 +77,7 @@ def _measured(name: str, project: Project) -> tuple[RankedBase, dict[str, float]
         licence=project.licence.text,
         tokens_per_word=round(fluency.data, 2) if fluency else None,
         arms=tuple(asked),
+        gates=outcome.gates,
         report=str(run.report),
     )
     return one, {p.case: p.score for p in stored(run)[best.name] if p.score is not None}

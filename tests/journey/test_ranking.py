@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.command_line import colours
 from tunewright import models
 
 
@@ -38,3 +39,14 @@ def test_bases_are_ranked_on_the_same_cases(cli, project, numbed):
 def test_one_base_is_no_ranking(cli, project):
     ran = cli("baseline", project(), "--models", "seedling", "--json")
     assert ran.code == 2 and "two bases" in ran.document["error"]["message"]
+
+
+def test_a_gate_that_says_no_is_a_no_for_several_bases_as_for_one(cli, project, numbed):
+    folder = project(colours(80) + ["{broken"] * 20, recipe="suite: {scorers: [perplexity]}\narms: [base]\n")
+    several = cli("baseline", folder, "--models", f"{numbed},seedling", "--json")
+    assert cli("baseline", folder, "--json").code == several.code == 3
+    no = [[g["name"] for g in one["gates"] if g["ok"] is False] for one in several.document["models"]]
+    assert no == [["bad_rows"], ["bad_rows"]]
+    allowed = ("--allow", "bad_rows", "--because", "known")
+    told = cli("baseline", folder, "--models", f"{numbed},seedling", *allowed)
+    assert told.code == 0 and "Allowed: known" in told.out

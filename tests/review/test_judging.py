@@ -70,6 +70,13 @@ def test_the_command_measures_asks_in_both_orders_and_asks_nothing_twice(judged,
     assert read_json(run.judged)["winners"] == found["winners"]
 
 
+def test_a_judge_that_prefers_the_other_arm_is_a_no(judged, cli):
+    folder, _ = judged()
+    ran = cli("review", "judge", "--first", "base", "--second", "tuned", "--project", folder, "--json")
+    assert ran.document["gate"]["ok"] is False and ran.document["losses"] == 32
+    assert ran.code == 3
+
+
 def test_a_judge_that_dies_midway_goes_on_and_is_asked_only_what_is_missing(judged, scripted, cli):
     folder, _ = judged(labels="")
     scripted.statuses = [200] * 10 + [401]

@@ -103,6 +103,7 @@ def judge(
     debug: Debug = False,
 ) -> None:
     """Ask the recipe's judge model, in both orders, after measuring it against people."""
+    from tunewright.cli.show import NO
     from tunewright.joins import judging
     from tunewright.joins.scored import scored_answers
     from tunewright.project import outcome_of
@@ -127,6 +128,7 @@ def judge(
     terminal.say(f"    {found.gate.message}")
     if json:
         terminal.document(found.model_dump(mode="json"))
+    raise typer.Exit(NO if found.gate.ok is False else 0)
 
 
 def trials(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tunewright.cli.show import NO
 from tunewright.cli.terminal import Terminal
+from tunewright.cli.words import gate_lines
 
 
 def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) -> int:
-    """Measure each base, print the ranking, say what to do with it."""
+    """Measure each base, print the ranking, say what to do with it; the exit code is a no where a gate of any is."""
+    from tunewright.joins.passing import blocks
     from tunewright.ranking import rank
 
     found = rank(models.split(","), opened)
@@ -26,6 +29,8 @@ def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) ->
         licence = one.licence or "licence not stated"
         size = f"{one.parameters / 1e6:,.1f} M{fits}"
         terminal.say(f"   {size} · {licence}{words} · {one.seconds:.2f} s a case", style="dim")
+        for line, style in gate_lines(one.gates, only_no=True):
+            terminal.say(f" {line}", style=style)
     terminal.say()
     alike = [one for one in found[1:] if one.behind_high is not None and one.behind_high >= 0]
     if alike:
@@ -37,4 +42,4 @@ def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) ->
     terminal.say("An untuned score is no promise of a tuned one: where two are near, tune both.")
     if terminal.as_json:
         terminal.document({"models": [one.model_dump(mode="json") for one in found]})
-    return 0
+    return NO if any(blocks(one.gates) for one in found) else 0
