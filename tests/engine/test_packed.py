@@ -54,6 +54,9 @@ def test_4_bits_are_read_back_once_for_all_tokens_and_the_adapter_folded_in(monk
             torch.nn.init.normal_(p, std=0.3)
     engines = [TorchEngine(model, stop_ids=frozenset(), pad_id=0, identity="x") for _ in range(2)]
     assert faster(model)
+    with monkeypatch.context() as container:
+        container.setattr("tunewright.engine.packed.free_memory", lambda: 1000)
+        assert not faster(model)
     engines[0]._packs, engines[1]._packs = True, False
     engines[0]._writes = engines[1]._writes = False
     read = []

@@ -89,6 +89,6 @@ def test_nobody_asked_weights_are_read_back_once_where_they_are_a_small_part(bas
             config=base.model.config,
         )
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 0))
-        monkeypatch.setattr(quantised.psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        monkeypatch.setattr(quantised, "free_memory", lambda free=free: free)
         assert quantised.worth_keeping(held, torch.bfloat16) is kept
         assert (quantised.read_back_bytes(held, "bfloat16", "auto") == weights) is kept

@@ -50,7 +50,7 @@ def test_a_micro_batch_takes_what_is_its_own_and_little_less(
     config: Any, precision: Any, rank: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A third of the free memory, whatever the rank: adapters' layers are no layers of the model's width."""
-    monkeypatch.setattr("tunewright.train.memory.psutil.virtual_memory", lambda: type("Free", (), {"available": FREE}))
+    monkeypatch.setattr("tunewright.train.memory.free_memory", lambda: FREE)
     monkeypatch.setattr("tunewright.train.streams.AT_ONCE", 100_000)  # else bunch after bunch, which takes less
     torch.manual_seed(0)
     settings = Settings(rank=rank, alpha=16.0, effective_batch_size=8, steps=1, checkpoints=1, precision=precision)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-import psutil
 import torch
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn import functional
 
+from tunewright.machine import free_memory
 from tunewright.models import quantised
 
 ROWS = 64
@@ -46,7 +46,7 @@ def faster(model: Any) -> bool:
     if not layers:
         return False
     size = sum(m.in_features * m.out_features * _dtype(m).itemsize for m in layers)
-    if size > psutil.virtual_memory().available // 4:
+    if size > free_memory() // 4:
         return False
     return any(map(quantised.is_quantised, layers)) or _reorders(layers)
 

@@ -20,6 +20,7 @@ from tunewright.errors import RecipeError
 from tunewright.joins import hurdles, starting, tuned
 from tunewright.joins.sharing import with_what_dropout_costs
 from tunewright.joins.workshop import Project
+from tunewright.machine import free_memory
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
 from tunewright.recipe import Recipe, read_spec
 from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered
@@ -139,7 +140,7 @@ def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered]) 
 
 def _free_gb(project: Project) -> float:
     """Memory that is free where training will take place; the base that is loaded is counted as what training takes."""
-    free = torch.cuda.mem_get_info()[0] if project.device == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info()[0] if project.device == "cuda" else free_memory()
     own = project.recipe.train.method == "full"  # weights that change are loaded once more
     return float((free + (0 if own else models.quantised.bytes_of(project.base.model))) / 1e9)
 

@@ -14,12 +14,12 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
 from transformers import BitsAndBytesConfig
 
 from tunewright.errors import ModelError
+from tunewright.machine import free_memory
 
 try:
     import bitsandbytes as bnb
@@ -139,7 +139,7 @@ def fits_beside(model: Any, dtype: torch.dtype, share: float = _SHARE) -> bool:
     """Whether all weights held in 4 bits also fit in a `share` of the free memory as `dtype`, beside them."""
     size = _weights(model) * dtype.itemsize
     device = next(model.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     return bool(size) and size <= free * share
 
 

@@ -7,9 +7,9 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 
+from tunewright.machine import free_memory
 from tunewright.train.adapters import is_linear
 from tunewright.train.settings import Settings
 
@@ -40,7 +40,7 @@ def first_room(
     """
     device = next(model.parameters()).device
     if device.type != "cuda":
-        return room(model, settings, longest, psutil.virtual_memory().available / neighbours, each=each)
+        return room(model, settings, longest, free_memory() / neighbours, each=each)
     # PyTorch holds on to what the probe took, and takes from there first.
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, _SHARE_OF_A_GPU, each)
