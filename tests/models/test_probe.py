@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,3 +37,31 @@ def test_the_layers_are_measured_and_not_a_head_of_many_words() -> None:
     )
     with torch.device("meta"):
         assert probe._commonest_linear(LlamaForCausalLM(config)) == (64, 64)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """A GPU, as far as it is asked what it is and how fast it multiplies."""
+    found = {"name": "A100", "capability": (8, 0), "bfloat16": True, "rates": {"float32": 10.0, "bfloat16": 90.0}}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: found["name"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: found["capability"])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: found["bfloat16"])
+    monkeypatch.setattr(probe, "_rate", lambda shape, dtype, device: found["rates"][str(dtype).partition(".")[2]])
+    return found
+
+
+def test_what_one_card_did_is_not_taken_for_another(card: dict[str, Any]) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32))
+    model.get_output_embeddings = lambda: None  # type: ignore[assignment]
+    assert probe.choose_precision(model, "cuda") == ("bfloat16", {"float32": 10.0, "bfloat16": 90.0})
+    card |= {"name": "T4", "capability": (7, 5), "rates": {"float32": 4.0, "bfloat16": 1.0}}
+    assert probe.choose_precision(model, "cuda") == ("float32", {"float32": 4.0, "bfloat16": 1.0})
+
+
+def test_a_card_that_only_imitates_bfloat16_computes_in_float32(card: dict[str, Any]) -> None:
+    card["bfloat16"] = False
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32))
+    model.get_output_embeddings = lambda: None  # type: ignore[assignment]
+    assert probe.choose_precision(model, "cuda")[0] == "float32"
+    assert probe.choose_precision(model, "cpu")[0] == "bfloat16", "a processor is asked by its rates alone"

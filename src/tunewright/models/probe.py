@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tunewright.models.load import computes_in_bfloat16
 from tunewright.store import digest, read_json, write_json
 
 _TOKENS = 1024
@@ -22,7 +23,8 @@ _SECONDS = 0.1
 def choose_precision(model: Any, device: str = "cpu") -> tuple[str, dict[str, float]]:
     """`"float32"` or `"bfloat16"`, whichever multiplies this model's commonest layer faster, and both rates (GFLOP/s).
 
-    About half a second, once per machine and shape: the answer is kept in the user's cache folder.
+    On a GPU bfloat16 only where it has that. About half a second, once per machine, card and shape: the answer is kept
+    in the user's cache folder.
     """
     shape = _commonest_linear(model)
     if shape is None:
@@ -33,9 +35,10 @@ def choose_precision(model: Any, device: str = "cpu") -> tuple[str, dict[str, fl
     else:
         rates = {name: _rate(shape, dtype, device) for name, dtype in _CANDIDATES.items()}
         write_json(kept, rates)
-    # bf16 costs casts around every product, so it must win clearly.
-    best = "bfloat16" if rates["bfloat16"] > 1.5 * rates["float32"] else "float32"
-    return best, rates
+    # bf16 costs casts around every product, so it must win clearly. A GPU that only imitates it may win the product and
+    # lose all that lies between two of them.
+    wins = rates["bfloat16"] > 1.5 * rates["float32"] and (device == "cpu" or computes_in_bfloat16(device))
+    return "bfloat16" if wins else "float32", rates
 
 
 _CANDIDATES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -75,9 +78,15 @@ def _machine_key(shape: tuple[int, int], device: str) -> str:
     if info.is_file():
         processor = next((line for line in info.read_text().splitlines() if line.startswith("model name")), "")
     flags = str(torch.backends.cpu.get_cpu_capability())
-    return digest(
-        "quickest of many", processor, flags, str(torch.get_num_threads()), torch.__version__, str(shape), device
-    )
+    threads = str(torch.get_num_threads())
+    return digest("quickest of many", processor, flags, threads, torch.__version__, str(shape), device, *_card(device))
+
+
+def _card(device: str) -> tuple[str, ...]:
+    """Which GPU it is: machines with different ones may share a home folder, and one machine may have several."""
+    if not device.startswith("cuda"):
+        return ()
+    return torch.cuda.get_device_name(device), str(torch.cuda.get_device_capability(device))
 
 
 def _cache_folder() -> Path:
