@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import torch
 
 from tests.command_line import colours
-from tunewright import advising, journey
+from tunewright import advising, journey, models
 from tunewright.joins import answering, trained, workshop
 from tunewright.joins.telling import Silent
 from tunewright.project import RunFolder
@@ -91,3 +92,31 @@ def test_the_plan_says_what_dropout_costs_beside_itself(project):
     times = float(dropping.rejected[-1]["why"].partition(" times the tokens")[0].rpartition(" ")[2])
     # Eight rows of a hundred shared tokens and a few of their own.
     assert 3 < times < 8
+
+
+def test_on_a_gpu_the_plan_goes_by_what_the_loop_gives_itself(project, monkeypatch):
+    """A step is more than is free, and is computed in parts that are not."""
+    opened = journey.open_project(project(colours(400)), ["train.effective_batch_size=64"])
+    opened.__dict__["device"] = "cpu"
+    free = advising.plan_of(opened).memory_gb["weights"] + 0.6
+    opened.__dict__["device"] = "cuda"
+    monkeypatch.setattr(advising, "_free_gb", lambda project: free)
+    plan = advising.plan_of(opened)
+    assert plan.heaviest in ("trial", "step")
+    assert plan.fits and plan.memory_gb["high"] <= plan.free_gb + 1e-3
+    monkeypatch.setattr(advising, "_free_gb", lambda project: plan.memory_gb["weights"])
+    less = advising.plan_of(opened)
+    assert less.memory_gb["low"] > less.free_gb and less.advice.outcome == "postpone"
+
+
+def test_what_is_free_is_what_a_container_leaves_and_what_pytorch_holds_unused(project, monkeypatch):
+    opened = journey.open_project(project())
+    opened.__dict__["device"] = "cpu"
+    base = models.quantised.bytes_of(opened.base.model)
+    monkeypatch.setattr(advising, "free_memory", lambda: 10**9)
+    assert advising._free_gb(opened) == pytest.approx(1 + base / 1e9)
+    opened.__dict__["device"] = "cuda"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10 * 10**9, 80 * 10**9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 50 * 10**9)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 20 * 10**9)
+    assert advising._free_gb(opened) == pytest.approx(40 + base / 1e9)

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MixtralConfig, Qwen3Config
 
 from tests.train.families import SHAPE
 from tunewright.records import Rendered
@@ -21,7 +21,7 @@ from tunewright.train.adapters import prepare
 from tunewright.train.alive import Alive
 from tunewright.train.choice import choose
 from tunewright.train.events import peak_gb
-from tunewright.train.memory import _SHARE_OF_A_GPU, _bytes_per_token, first_room, give_back, room
+from tunewright.train.memory import SHARE_OF_A_GPU, bytes_per_token, first_room, give_back, room
 
 FREE = 60_000_000
 
@@ -70,7 +70,18 @@ def test_layers_of_gpt2_are_counted_like_linear_ones() -> None:
     config = GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=512)
     model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
     widths = (32 + 96) + (32 + 32) + (32 + 128) + (128 + 32)
-    assert _bytes_per_token(model, "float32")[0] == 2 * 4 * 2 * widths
+    assert bytes_per_token(model, "float32")[0] == 2 * 4 * 2 * widths
+
+
+def test_a_token_is_counted_through_the_experts_that_it_passes() -> None:
+    settings = Settings(rank=4, alpha=16.0, effective_batch_size=8, steps=1, checkpoints=1)
+    tokens = []
+    for passed in (1, 2):
+        config = MixtralConfig(**SHAPE, num_local_experts=4, num_experts_per_tok=passed)
+        model = prepare(AutoModelForCausalLM.from_config(config).requires_grad_(False), settings)
+        tokens.append(bytes_per_token(model, "float32")[0])
+    width, middle = SHAPE["hidden_size"], SHAPE["intermediate_size"]
+    assert tokens[1] - tokens[0] == 2 * 4 * SHAPE["num_hidden_layers"] * ((width + 2 * middle) + (middle + width))
 
 
 def test_an_8b_model_in_bfloat16_on_an_80_gb_card_computes_nothing_twice() -> None:
@@ -80,7 +91,7 @@ def test_an_8b_model_in_bfloat16_on_an_80_gb_card_computes_nothing_twice() -> No
         model = AutoModelForCausalLM.from_config(LlamaConfig(**shape, num_attention_heads=32, num_key_value_heads=8))
     settings = Settings(precision="bfloat16")
     free = 84.9e9 - 0.6e9 - 16.2e9
-    found = room(model, settings, 4096, free, _SHARE_OF_A_GPU)
+    found = room(model, settings, 4096, free, SHARE_OF_A_GPU)
     assert not found.recompute
     assert found.tokens >= 4096
     assert found.tokens * 5.83e6 < free
@@ -101,7 +112,7 @@ def test_what_pytorch_holds_of_a_gpu_unused_is_free(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 50e9)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20e9)
     first_room(_Cuda(), Settings(), 60)
-    assert given == [40e9, _SHARE_OF_A_GPU]
+    assert given == [40e9, SHARE_OF_A_GPU]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do not keep what is freed")

@@ -96,6 +96,8 @@ def plan_of(project: Project) -> Plan:
     sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
     rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
     sizes = [len(row.ids) for row in rows]
+    free, model = _free_gb(project), tuned.facts(project.base, project.resolved)
+    counted = _counted(project, sample, rows, 1e9 * free)
     data = DataFacts(
         train=splits["train"],
         validation=splits["validation"],
@@ -108,21 +110,18 @@ def plan_of(project: Project) -> Plan:
     machine = Machine(
         device=project.device,
         cores=psutil.cpu_count(logical=False) or 1,
-        memory_gb=_free_gb(project),
+        memory_gb=free,
         rates=project.precision[1],
     )
-    model = tuned.facts(project.base, project.resolved)
-    plan = make_plan(project.resolved, data, model, machine, _circumstances(project), _counted(project, sample, rows))
+    plan = make_plan(project.resolved, data, model, machine, _circumstances(project), counted)
     return with_what_dropout_costs(plan, rows)
 
 
-def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered]) -> Footprint | None:
+def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered], free: float) -> Footprint | None:
     """What training takes of memory, told from the `sample`, rendered as `rows`, and from the longest of all rows.
 
-    None where it is not on a CPU, or the base cannot be run without its numbers.
+    `free` bytes are free for it. None where the base cannot be run without its numbers.
     """
-    if project.device != "cpu":
-        return None
     splits, resolved = project.audit.dataset.splits, project.resolved
     seen = set(map(id, sample))
     beside = (example for example in project.train_examples if id(example) not in seen)
@@ -132,15 +131,20 @@ def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered]) 
         [*rows, *(project.renderer.render(example, project.recipe.train.max_length) for example in longest)],
         starting.settings_of(resolved, project.folder.root),
         total=splits["train"] + splits.get("rehearsal", 0),
-        free=1e9 * _free_gb(project),
+        free=free,
         cases=splits["validation"],
         answer=project.longest_answer,
+        on_a_gpu=project.device == "cuda",
     )
 
 
 def _free_gb(project: Project) -> float:
     """Memory that is free where training will take place; the base that is loaded is counted as what training takes."""
-    free = torch.cuda.mem_get_info()[0] if project.device == "cuda" else free_memory()
+    if project.device == "cuda":
+        # PyTorch holds on to what earlier stages took, and takes from there first.
+        free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    else:
+        free = free_memory()
     own = project.recipe.train.method == "full"  # weights that change are loaded once more
     return float((free + (0 if own else models.quantised.bytes_of(project.base.model))) / 1e9)
 

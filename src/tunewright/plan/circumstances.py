@@ -89,9 +89,10 @@ class Figures:
     @property
     def fits(self) -> bool | None:
         """Whether memory is enough; None where the interval holds both answers."""
-        if self.memory["high"] <= self.free_gb:
+        free = round(self.free_gb, 4)  # as what is needed is rounded: a run may need exactly what is free
+        if self.memory["high"] <= free:
             return True
-        return None if self.memory["low"] <= self.free_gb else False
+        return None if self.memory["low"] <= free else False
 
 
 def scored(arm: ArmScore) -> str:

@@ -30,7 +30,8 @@ class RunRecord(Record):
 class Footprint(Record):
     """What a training is expected to take of memory, in bytes by part at the `moment` when it is heaviest.
 
-    What it really takes lies between `low` and `high`. `trained` is how many weights are trained.
+    What it really takes lies between `low` and `high`. `trained` is how many weights are trained, `room` how many
+    tokens a forward pass may hold to begin with.
     """
 
     moment: str
@@ -38,6 +39,7 @@ class Footprint(Record):
     low: float
     high: float
     trained: int
+    room: int
 
     @property
     def total(self) -> float:

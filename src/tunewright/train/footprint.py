@@ -7,12 +7,11 @@
 The code that trains is what runs here, so the tensors of trials and
 steps are exact for the rows that are known. Layers are alike, so two and three of them are run, and the rest is counted
 on in a straight line. Answers are a formula. What libraries hold beside tensors, and how far off all this is, comes
-from `benchmarks/memory.py`. Nothing of it has been measured on a GPU.
+from `benchmarks/memory.py`. On a GPU, where the step is another one, `card` tells.
 """
 
 from __future__ import annotations
 
-import copy
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,21 +19,22 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from tunewright.layout import MicroBatch
 from tunewright.models import quantised
 from tunewright.records import Footprint, Rendered
 from tunewright.train import streams
-from tunewright.train.adapters import prepare, trainable
+from tunewright.train.adapters import trainable
 from tunewright.train.alive import Alive
+from tunewright.train.card import Card
 from tunewright.train.choice import keeps, outcome, probe_examples
 from tunewright.train.fused import Decoder, why_not
 from tunewright.train.head import REFUSALS, Cut
 from tunewright.train.memory import Room, room
-from tunewright.train.order import step_examples, total_steps
+from tunewright.train.order import heaviest
 from tunewright.train.settings import Settings
 from tunewright.train.step import Batch, Computer
+from tunewright.train.twin import twin
 
 # What libraries loaded on the way, threads and kernels hold, in bytes.
 RUNTIME = 95e6
@@ -45,10 +45,6 @@ LOW, HIGH = 0.8, 1.4
 _BY_MODULES = 1.4
 # A token of a row as Python holds it, its id and its weight, in bytes.
 _TOKEN = 48
-# Steps looked at for the heaviest.
-_LOOKED = 400
-# A row so long takes twice the activations a token that a short one does: what it looks back at is kept too.
-_LONG = 2_048
 # What an engine answers at once; and what it holds is so many times its copies of the weights and what it keeps.
 _CASES, _TOKENS = 64, 16_384
 _ENGINE = 1.4
@@ -84,22 +80,26 @@ def footprint(
     free: float,
     cases: int = 0,
     answer: int = 0,
+    on_a_gpu: bool = False,
 ) -> Footprint | None:
     """What `fit` will take of memory to tune the base `model`, which is only looked at; None where it cannot be told.
 
     `rows` train: all `total` of them, or a sample. `free` bytes of memory are free for it. Checkpoints answer `cases`
-    validation cases with up to `answer` tokens each.
+    validation cases with up to `answer` tokens each. `on_a_gpu` nothing is run, and what is told is a rule (`card`).
     """
     try:
-        counted = _counted(model, _asked(model, rows, settings, total, free))
+        if on_a_gpu:
+            return Card(model, rows, settings, total, free).footprint()
+        asked = _asked(model, rows, settings, total, free)
+        counted = _counted(model, asked)
     except REFUSALS:  # a family that computes by the numbers in its tensors, or nothing to learn from in any row
         return None
-    return _told(counted, model, rows, settings, total, cases, answer)
+    return _told(counted, model, asked, rows, total, cases, answer)
 
 
 def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int, free: float) -> _Asked:
     longest = sorted(rows, key=lambda row: -len(row.ids))
-    steps = [_heaviest(rows, settings, total)]
+    steps = [heaviest(rows, settings, total)]
     if len(rows) < total:  # those of which nothing is known may be as long as the longest, and meet
         steps.append(longest[: settings.effective_batch_size])
     left = max(free - quantised.bytes_of(model), 0.0)
@@ -115,7 +115,7 @@ def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int,
 
 
 def _told(
-    counted: _Counted, model: Any, rows: Sequence[Rendered], settings: Settings, total: int, cases: int, answer: int
+    counted: _Counted, model: Any, asked: _Asked, rows: Sequence[Rendered], total: int, cases: int, answer: int
 ) -> Footprint:
     """The parts at the heaviest moment, and the interval."""
     mean = sum(len(row.ids) for row in rows) / len(rows)
@@ -126,7 +126,7 @@ def _told(
     }
     trained = counted["trained"]
     always = {
-        "dequantised" if settings.method == "qlora" else "laid_out": counted["laid_out"],
+        "dequantised" if asked.settings.method == "qlora" else "laid_out": counted["laid_out"],
         "optimizer": 8.0 * trained,
     }
     gradients = 4.0 * trained * counted["streams"]
@@ -138,10 +138,17 @@ def _told(
     moments = {"trial": {"activations": counted["trial"]}, "step": step}
     if cases:
         moments["answers"] = always | {"answers": _answers(model, rows, cases, answer)}
-    heaviest = max(moments, key=lambda name: _sum(moments[name]))
-    parts = common | {name: size for name, size in moments[heaviest].items() if size}
+    moment = max(moments, key=lambda name: _sum(moments[name]))
+    parts = common | {name: size for name, size in moments[moment].items() if size}
     most = max(_sum(parts), _sum(common) + _sum(worst))
-    return Footprint(moment=heaviest, parts=parts, low=LOW * _sum(parts), high=HIGH * most, trained=round(trained))
+    return Footprint(
+        moment=moment,
+        parts=parts,
+        low=LOW * _sum(parts),
+        high=HIGH * most,
+        trained=round(trained),
+        room=asked.room.tokens,
+    )
 
 
 def _sum(parts: dict[str, float]) -> float:
@@ -173,19 +180,7 @@ def _alike(model: Any, number: int) -> bool:
 
 
 def _twin(asked: _Asked, layers: int) -> Any:
-    """The model as training will prepare it, with so many layers, on the meta device: shapes, not a byte of weights."""
-    config = copy.deepcopy(asked.config)
-    text = config.get_text_config()
-    if layers != text.num_hidden_layers:
-        text.num_hidden_layers = layers
-        if getattr(text, "layer_types", None):
-            text.layer_types = text.layer_types[:layers]
-    with torch.device("meta"):
-        bare = AutoModelForCausalLM.from_config(config, dtype=asked.dtype).requires_grad_(False)
-    if asked.settings.method == "qlora":
-        quantised.quantise(bare)
-    with torch.device("meta"):
-        return prepare(bare, asked.settings.model_copy(update={"init_from": None})).train()
+    return twin(asked.config, asked.dtype, asked.settings, layers)
 
 
 def _counted_of(twin: Any, asked: _Asked) -> _Counted:
@@ -225,13 +220,6 @@ def _begun(twin: Any, asked: _Asked) -> Computer:
     del first
     gc.collect()  # parts of it point at each other
     return computing(settings.precision, layout, fused=fused, kept=asked.kept)
-
-
-def _heaviest(rows: Sequence[Rendered], settings: Settings, total: int) -> list[Rendered]:
-    """The step that is the heaviest, as far as `rows` tell."""
-    number = min(_LOOKED, total_steps(total, settings))
-    drawn = [[rows[i] for i in step_examples(step, len(rows), settings)] for step in range(number)]
-    return max(drawn, key=lambda step: sum(len(row.ids) * (1 + len(row.ids) / _LONG) for row in step))
 
 
 def _step(alive: Alive, computer: Computer, asked: _Asked, rows: Sequence[Rendered]) -> tuple[float, float]:

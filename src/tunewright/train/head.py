@@ -16,7 +16,7 @@ from tunewright.train.products import times
 _CHUNK = 192
 # Logits per chunk of a model's own head. About three times as many numbers are alive while a chunk goes back.
 _MOST = 1 << 25
-_MOST_ON_GPU = 1 << 27
+MOST_ON_GPU = 1 << 27
 # What a model raises that is not made as was thought.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
@@ -58,7 +58,7 @@ class Cut:
         """Raises `AttributeError` where the model does not say which part of it is the body."""
         self.causal = model.get_base_model() if isinstance(model, PeftModel) else model
         self.body = getattr(self.causal, self.causal.base_model_prefix)
-        most = _MOST_ON_GPU if next(self.causal.parameters()).is_cuda else _MOST
+        most = MOST_ON_GPU if next(self.causal.parameters()).is_cuda else _MOST
         self.most = max(1, most // int(self.causal.config.get_text_config().vocab_size))
         self.kind: Any = None
 

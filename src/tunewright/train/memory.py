@@ -17,7 +17,7 @@ from tunewright.train.settings import Settings
 _MOST = 16_384
 _LEAST = 512
 # A micro-batch's share of the free memory. Nobody else takes a GPU's; where that was too much, a step is tried smaller.
-_SHARE, _SHARE_OF_A_GPU = 1 / 3, 0.85
+_SHARE, SHARE_OF_A_GPU = 1 / 3, 0.85
 # Bytes of a number that is kept. Under autocast norms and what lies around them stay in float32, hence the odd ones.
 _BYTES = {"float32": 4.0, "bfloat16": 2.3}
 
@@ -43,7 +43,7 @@ def first_room(
         return room(model, settings, longest, free_memory() / neighbours, each=each)
     # PyTorch holds on to what the probe took, and takes from there first.
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, _SHARE_OF_A_GPU, each)
+    return room(model, settings, longest, torch.cuda.mem_get_info(device)[0] + held, SHARE_OF_A_GPU, each)
 
 
 def room(
@@ -58,7 +58,7 @@ def room(
 
     `each` is what a token takes, and where layers are computed again, if what computes it knows.
     """
-    whole, layerwise = each or _bytes_per_token(model, settings.precision)
+    whole, layerwise = each or bytes_per_token(model, settings.precision)
     wanted = settings.activation_checkpointing
     recompute = longest * whole > free * share if wanted == "auto" else wanted
     if settings.micro_batch_tokens != "auto":
@@ -66,7 +66,7 @@ def room(
     return Room(max(_LEAST, min(_MOST, int(free * share / (layerwise if recompute else whole)))), recompute)
 
 
-def _bytes_per_token(model: Any, precision: str) -> tuple[float, float]:
+def bytes_per_token(model: Any, precision: str) -> tuple[float, float]:
     """Activations kept for backward per token: of the whole model, and where only layers' inputs and one layer are.
 
     A layer keeps every linear layer's input and output, twice for what lies between. What adapters keep beside these is
@@ -81,6 +81,9 @@ def _bytes_per_token(model: Any, precision: str) -> tuple[float, float]:
     )
     config = model.config.get_text_config()
     layers = config.num_hidden_layers
+    # Experts in one tensor [experts, outputs, inputs], of which a token passes through some.
+    experts = (p for name, p in model.named_parameters() if ".experts." in name and p.ndim == 3)
+    width += (getattr(config, "num_experts_per_tok", None) or 0) * sum(sum(p.shape[1:]) for p in experts)
     width = max(width, layers * config.hidden_size)  # where layers are of a kind of their own, at least their inputs
     every = 2.0 * _BYTES[precision] * width
     return every, 4.0 * config.hidden_size * layers + every / layers

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from tunewright.records import Rendered
 from tunewright.train.settings import Settings
+
+# Steps looked at for the heaviest.
+_LOOKED = 400
+# A row so long takes twice the activations a token that a short one does: what it looks back at is kept too.
+_LONG = 2_048
 
 
 def total_steps(examples: int, settings: Settings) -> int:
@@ -34,6 +41,13 @@ def step_examples(step: int, examples: int, settings: Settings) -> list[int]:
         chosen.extend(int(index) for index in taken)
         first += len(taken)
     return chosen
+
+
+def heaviest(rows: Sequence[Rendered], settings: Settings, total: int) -> list[Rendered]:
+    """The step that is the heaviest, as far as `rows` tell of all `total` of them."""
+    number = min(_LOOKED, total_steps(total, settings))
+    drawn = [[rows[i] for i in step_examples(step, len(rows), settings)] for step in range(number)]
+    return max(drawn, key=lambda step: sum(len(row.ids) * (1 + len(row.ids) / _LONG) for row in step))
 
 
 def learning_rate(step: int, total: int, settings: Settings) -> float:

@@ -21,7 +21,7 @@ from tunewright.train.passes import angles
 from tunewright.train.products import Gradients, Place, Product, base
 
 # Targets per chunk of the head's products.
-_CHUNK = 1024
+CHUNK = 1024
 # While a layer passes its gradient back it takes as much as two keep, and memory is lost between the pieces.
 _BACK, _PIECES = 2, 1.25
 
@@ -173,8 +173,11 @@ class WideDecoder:
     @property
     def bytes_per_token(self) -> tuple[float, float]:
         """What a token takes of memory; and where only layers' inputs are kept and one layer at a time is computed."""
+        return self.bytes_of_a_token(len(self.layers) - self.lowest)
+
+    def bytes_of_a_token(self, count: int) -> tuple[float, float]:
+        """The same, if so many layers like these kept what their backward pass needs."""
         each = max(layer.keeps for layer in self.layers)
-        count = len(self.layers) - self.lowest
         inputs = 4 * self.layers[0].qkv.inputs * count
         return _PIECES * each * (count + _BACK), _PIECES * (inputs + each * (1 + _BACK))
 
@@ -233,8 +236,8 @@ class WideDecoder:
         """Weighted sum of cross-entropies, and its gradient with respect to `states`."""
         total = weights.new_zeros(())
         grads = torch.empty_like(states) if learns else None
-        for first in range(0, states.shape[0], _CHUNK):
-            part = slice(first, first + _CHUNK)
+        for first in range(0, states.shape[0], CHUNK):
+            part = slice(first, first + CHUNK)
             logits = torch.mm(states[part], self.head.t())
             # Its gradient takes the logits' place. It is weighed after the product, in which it stays near 1.
             total += between.chunk_loss(logits, labels[part, None], weights[part, None])
