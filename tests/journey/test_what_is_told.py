@@ -92,6 +92,8 @@ def test_the_plan_says_what_dropout_costs_beside_itself(project):
     times = float(dropping.rejected[-1]["why"].partition(" times the tokens")[0].rpartition(" ")[2])
     # Eight rows of a hundred shared tokens and a few of their own.
     assert 3 < times < 8
+    # Both take so much longer, too.
+    assert dropping.hours["expected"] / plain.hours["expected"] == pytest.approx(times, rel=0.15)
 
 
 def test_on_a_gpu_the_plan_goes_by_what_the_loop_gives_itself(project, monkeypatch):

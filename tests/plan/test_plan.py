@@ -5,7 +5,7 @@ import pytest
 from tunewright.plan import Circumstances, DataFacts, Machine, ModelFacts, make_plan, resolve
 from tunewright.plan.resolve import learning_rate
 from tunewright.recipe import TrainSpec
-from tunewright.records import ArmScore, Evaluation, Verdict
+from tunewright.records import ArmScore, Evaluation, Footprint, Verdict
 
 
 def spec(**values):
@@ -66,6 +66,47 @@ def test_the_parts_of_memory_add_up_inside_their_interval():
 
 def test_more_rows_take_longer():
     assert facts(33_000).hours["expected"] > 5 * facts(330).hours["expected"]
+
+
+def test_what_a_step_shares_is_computed_once_and_takes_no_longer():
+    """Behind a prompt of 663 tokens, in rows of 694 and batches of 32, a step computes 1,655 tokens and not 22,208."""
+    choice = resolve(spec(effective_batch_size=32), rows=3200, parameters=25_000_000, precision="float32")
+    model, machine = ModelFacts("m", 25_000_000, 1, 384, 12, 1024, 16384), Machine("cpu", 2, 8.0, {"float32": 100.0})
+    apart, shared = (
+        make_plan(choice, DataFacts(3200, 40, 40, 694.0, 700, 40, step_tokens=tokens), model, machine, circumstances())
+        for tokens in (None, 1655.0)
+    )
+    assert apart.hours["expected"] / shared.hours["expected"] == pytest.approx(22_208 / 1_655, rel=0.01)
+    held = circumstances(hours=1.2 * shared.hours["high"])
+    for tokens, outcome in ((None, "postpone"), (1655.0, "tune")):
+        data = DataFacts(3200, 40, 40, 694.0, 700, 40, step_tokens=tokens)
+        assert make_plan(choice, data, model, machine, held).advice.outcome == outcome
+
+
+def test_of_a_mixture_of_experts_those_that_a_token_passes_take_time():
+    choice, data = resolve(spec(), rows=330, parameters=10**9, precision="float32"), DataFacts(330, 4, 4, 80.0, 200, 40)
+    machine = Machine("cpu", 2, 64.0, {"float32": 100.0})
+    models = [ModelFacts("m", 10**9, 1, 64, 2, 160, 512, active=active) for active in (None, 2 * 10**8)]
+    hours = [make_plan(choice, data, model, machine, circumstances()).hours["expected"] for model in models]
+    assert hours[1] == pytest.approx(hours[0] / 5, rel=0.01)
+
+
+def test_a_base_that_was_not_put_in_4_bits_is_told_at_its_own_size():
+    data, machine = DataFacts(330, 4, 4, 80.0, 200, 40), Machine("cuda", 2, 80.0, {"bfloat16": 100.0})
+    sizes = {"weight_bytes": 16 * 10**9, "whole_bytes": 16 * 10**9}
+    for method, held in (("lora", 16 * 10**9), ("qlora", 5 * 10**9)):
+        choice = resolve(spec(method=method), rows=330, parameters=8 * 10**9, precision="bfloat16")
+        model = ModelFacts("m", 8 * 10**9, 10**7, 4096, 32, 14336, 128256, **(sizes | {"weight_bytes": held}))
+        assert "16 GB" in make_plan(choice, data, model, machine, circumstances()).rejected[0]["why"]
+
+
+def test_a_run_that_needs_exactly_what_is_free_fits():
+    """Such is one whose micro-batches are as large as what is free."""
+    plan, free = facts(), 23.64000004
+    told = Footprint(moment="step", parts={"weights": 9e9}, low=8e9, high=1e9 * free, trained=1, room=512)
+    data, machine = DataFacts(330, 40, 40, 80.0, 200, 40), Machine("cuda", 2, free, {"float32": 200.0})
+    model = ModelFacts("m", 3_443_136, 300_000, 192, 6, 512, 4096)
+    assert make_plan(plan.choice, data, model, machine, circumstances(), told).fits
 
 
 def test_on_a_gpu_kernels_are_compiled_first_and_no_step_is_shorter_than_its_calls():

@@ -18,7 +18,7 @@ import torch
 from tunewright import models
 from tunewright.errors import RecipeError
 from tunewright.joins import hurdles, starting, tuned
-from tunewright.joins.sharing import with_what_dropout_costs
+from tunewright.joins.sharing import shares, step_tokens, with_what_dropout_costs
 from tunewright.joins.workshop import Project
 from tunewright.machine import free_memory
 from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
@@ -31,6 +31,8 @@ _SAMPLE = 500
 _LONGEST = 16
 # Scorers for which a question has one right answer, so that two different ones contradict each other.
 _ONE_ANSWER = ("choice", "exact", "normalised", "numeric", "json_fields", "tool_calls", "regex", "sql_rows")
+# Tokens of a forward pass where nothing tells how many memory holds: what training takes at most.
+_ROOM = 16_384
 _NO_ROWS = "rows.jsonl"
 
 
@@ -98,6 +100,7 @@ def plan_of(project: Project) -> Plan:
     sizes = [len(row.ids) for row in rows]
     free, model = _free_gb(project), tuned.facts(project.base, project.resolved)
     counted = _counted(project, sample, rows, 1e9 * free)
+    room = counted.room if counted else _ROOM
     data = DataFacts(
         train=splits["train"],
         validation=splits["validation"],
@@ -106,6 +109,7 @@ def plan_of(project: Project) -> Plan:
         longest=max(sizes),
         suite_cases=project.cases,
         folds=project.folds,
+        step_tokens=step_tokens(rows, project.resolved, room, shares(project.base.model, project.resolved)),
     )
     machine = Machine(
         device=project.device,

@@ -17,25 +17,50 @@ from tunewright.plan import ModelFacts
 from tunewright.project import RunFolder
 from tunewright.records import RunRecord
 from tunewright.store import digest, read_json, tree_digest
+from tunewright.train import targets
 
 
 def facts(base: models.Base, resolved: Mapping[str, Any]) -> ModelFacts:
     """What the plan needs to know of `base` under the `resolved` training settings."""
     config, packed = base.model.config.get_text_config(), models.quantised
-    head = base.model.get_output_embeddings()
-    linear = [m for m in base.model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
     return ModelFacts(
         name=base.name,
         parameters=base.parameters,
-        # A LoRA on every linear layer but the head.
-        trainable=sum(resolved["rank"] * (m.in_features + m.out_features) for m in linear),
+        trainable=_trainable(base, resolved),
         hidden=config.hidden_size,
         layers=config.num_hidden_layers,
         intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
         vocabulary=config.vocab_size,
         weight_bytes=packed.bytes_of(base.model),
         read_back_bytes=packed.read_back_bytes(base.model, resolved["precision"], resolved["dequantise"]),
+        whole_bytes=base.parameters * base.dtype.itemsize,
+        active=_active(base),
     )
+
+
+def _trainable(base: models.Base, resolved: Mapping[str, Any]) -> int:
+    """How many weights are trained. Raises `TrainingError` where `target_modules` names no layer of this base."""
+    if resolved["method"] == "full":
+        return base.parameters
+    asked = resolved["target_modules"]
+    chosen = targets(base.model, asked if isinstance(asked, str) else tuple(asked))
+    return sum(resolved["rank"] * _width(base.model.get_submodule(name)) for name in chosen)
+
+
+def _width(layer: Any) -> int:
+    """Inputs and outputs of a linear layer: one in 4 bits does not show them in its weight, GPT-2's only there."""
+    return layer.in_features + layer.out_features if hasattr(layer, "in_features") else sum(layer.weight.shape)
+
+
+def _active(base: models.Base) -> int:
+    """The weights that a token passes through: of experts as many as it is sent to."""
+    config = base.model.config.get_text_config()
+    asked = (getattr(config, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
+    experts, passed = next((n for n in asked if n), 0), getattr(config, "num_experts_per_tok", None) or 0
+    if not experts or not passed:
+        return base.parameters
+    held = sum(models.quantised.size_of(p) for name, p in base.model.named_parameters() if ".experts." in name)
+    return base.parameters - held + held * min(passed, experts) // experts
 
 
 def load(

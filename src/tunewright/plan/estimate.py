@@ -23,7 +23,8 @@ _RUNTIME_GB = 0.5
 class DataFacts:
     """What the plan needs to know of the data: rows that train and validate, tokens per row (mean, longest).
 
-    With `folds`, so many models are trained on a part of the rows and then one on all.
+    With `folds`, so many models are trained on a part of the rows and then one on all. `step_tokens` are those that a
+    step computes, where rows share what they begin with (None: all tokens of its rows).
     """
 
     train: int
@@ -34,14 +35,20 @@ class DataFacts:
     suite_cases: int
     labels: int = 0
     folds: int = 0
+    step_tokens: float | None = None
+
+    def computed(self, batch: int) -> float:
+        """Tokens that a step on `batch` rows computes."""
+        return batch * self.mean_tokens if self.step_tokens is None else self.step_tokens
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """Shape of the base: `parameters`, `hidden` and `layers`, `intermediate` and `vocabulary` sizes.
 
-    `weight_bytes` is what its weights take as they are held (None: 4 bytes each); `read_back_bytes` what training holds
-    beside them of weights in 4 bits, in the compute type.
+    `weight_bytes` is what its weights take as they are held (None: 4 bytes each), `whole_bytes` what they take where
+    none is in 4 bits; `read_back_bytes` what training holds beside them of weights in 4 bits, in the compute type.
+    `active` are the weights that a token passes through (None: all): fewer in a mixture of experts.
     """
 
     name: str
@@ -53,6 +60,8 @@ class ModelFacts:
     vocabulary: int
     weight_bytes: int | None = None
     read_back_bytes: int = 0
+    whole_bytes: int | None = None
+    active: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,7 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
     """GB by part: weights, gradients and AdamW's two moments of what trains, and a micro-batch's activations."""
     billion = 1e9
     trainable = model.parameters if choice["method"] == "full" else model.trainable
-    tokens = max(data.longest, min(4096, data.mean_tokens * choice["effective_batch_size"]))
+    tokens = max(data.longest, min(4096, data.computed(choice["effective_batch_size"])))
     # Per token and layer: attention in and out, queries, keys, values, two norms, three MLP products; fp32.
     per_token = model.layers * (10 * model.hidden + 4 * model.intermediate) * 4
     if choice["activation_checkpointing"] is True:
@@ -155,10 +164,13 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
 
 
 def _hours(choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine) -> dict[str, float]:
-    """Training time from a step's products (6 FLOP per weight and token, 4 where frozen) at the rate measured here."""
+    """Training time from a step's products (6 FLOP per weight and token, 4 where frozen) at the rate measured here.
+
+    What attention costs behind a long prefix is left to the interval.
+    """
     # k folds of (k − 1) / k of the rows each, and then all rows: k times the work of one training.
-    tokens = choice["steps"] * choice["effective_batch_size"] * data.mean_tokens * max(1, data.folds)
-    flop = (6 if choice["method"] == "full" else 4) * model.parameters * tokens
+    tokens = choice["steps"] * data.computed(choice["effective_batch_size"]) * max(1, data.folds)
+    flop = (6 if choice["method"] == "full" else 4) * (model.active or model.parameters) * tokens
     rate = machine.rates.get(choice["precision"], 50.0) * 1e9
     seconds = flop / (rate * _EFFICIENCY)
     if machine.device == "cuda":
@@ -178,7 +190,7 @@ def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> lis
         why_not_packed = "weights in 4 bits cannot be trained themselves, and all weights were asked for."
         lora = {"option": "lora", "why": "full tuning was asked for."}
         return [lora, {"option": "qlora", "why": why_not_packed}]
-    whole, held = 4 * model.parameters / 1e9, (model.weight_bytes or 0) / 1e9
+    whole, held = (model.whole_bytes or 4 * model.parameters) / 1e9, (model.weight_bytes or 0) / 1e9
     if choice["method"] == "qlora":
         other = ("lora", f"4 bits were asked for: {held:.2g} GB of weights instead of {whole:.2g} GB.")
     else:
