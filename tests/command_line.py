@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tunewright.cli import main
-from tunewright.cli.state import stop
+from tunewright.cli.state import Stop, stop
 
 
 @dataclass
@@ -27,13 +28,18 @@ class Ran:
 @pytest.fixture
 def cli(capsys):
     def run(*arguments: object) -> Ran:
-        stop.requested, stop.patient, stop.signal = False, False, 0
+        vars(stop).update(vars(Stop()))
         with pytest.raises(SystemExit) as ended:
             main([str(a) for a in arguments])
         printed = capsys.readouterr()
         return Ran(int(ended.value.code or 0), printed.out, printed.err)
 
     return run
+
+
+def typed(remedy: str) -> list[str]:
+    """The command that a remedy names, as its words behind `tunewright`."""
+    return shlex.split(remedy.partition("tunewright ")[2].partition(" (")[0])
 
 
 def colours(count: int = 80) -> list[dict]:

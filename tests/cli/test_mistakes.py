@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import tunewright
-from tests.command_line import colours
-from tunewright import models
+from tests.command_line import colours, typed
+from tunewright import journey, models
 from tunewright.errors import RecipeError
 from tunewright.recipe import ModelSpec, Recipe
 from tunewright.recipe.load import parse_spec
@@ -34,6 +34,26 @@ def test_empty_file(cli, tmp_path):
     (tmp_path / "e.jsonl").write_text("")
     wrong(cli("init", tmp_path / "p", "--data", tmp_path / "e.jsonl"), "e.jsonl", "empty")
     assert not (tmp_path / "p").exists()
+
+
+def test_an_init_that_fails_leaves_nothing_behind_so_that_it_can_be_typed_again(cli, rows, tmp_path, monkeypatch):
+    data, new, old = rows(colours(60)), tmp_path / "a" / "p", tmp_path / "old"
+    broken = tmp_path / "broken"
+    shutil.copytree(models.locate(ModelSpec(id="seedling", revision=None), tmp_path), broken)
+    (broken / "model.safetensors").write_bytes(b"cut off")
+    old.mkdir()
+    (old / "notes.txt").write_text("mine")
+    for folder in (new, old):
+        for mistake in (["--test", data], ["--model", broken]):
+            ran = cli("init", folder, "--data", data, *mistake)
+            assert ran.code == 2 and "there is a recipe here already" not in ran.err, ran.err
+            assert sorted(p.name for p in old.iterdir()) == ["notes.txt"] and not (tmp_path / "a").exists()
+    with monkeypatch.context() as stopping:
+        stopping.setattr(journey, "rendered", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        stopped = cli("init", new, "--data", data)
+    assert stopped.code == 130 and not (tmp_path / "a").exists(), stopped.err
+    assert cli(*typed(stopped.err.splitlines()[-1])).code == 0
+    assert (new / "tunewright.yaml").is_file()
 
 
 def test_no_recognisable_shape(cli, rows, tmp_path):

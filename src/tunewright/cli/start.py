@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +56,43 @@ def init_project(
     readings = {path: recognise(path, input=input, output=output) for path in [*data, *test]}
     models.locate(ModelSpec(id=model, revision=None), Path.cwd())
     recipe = _recipe_for(folder, data, test, model, task, input, output)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_recipe(folder, recipe)
-    for path, reading in readings.items():
-        terminal.say(f"{path.name}: {reading.shape}. {reading.reason}")
-    terminal.say()
-    _show_first(folder, terminal)
+    with _whole(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_recipe(folder, recipe)
+        for path, reading in readings.items():
+            terminal.say(f"{path.name}: {reading.shape}. {reading.reason}")
+        terminal.say()
+        _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")
     terminal.say(f"  next     tunewright run {folder}")
     if as_json:
         files = [{"path": str(p.resolve()), "shape": r.shape, "reason": r.reason} for p, r in readings.items()]
         terminal.document({"recipe": str((folder / RECIPE).resolve()), "files": files})
     return 0
+
+
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """A project is made in `folder`, or nothing is: whatever goes wrong within, what was made there is taken back.
+
+    The base and the rows are looked at after the recipe is written. A recipe left behind would refuse the same command
+    once the mistake is mended.
+    """
+    from tunewright.project import ProjectFolder
+
+    project = ProjectFolder(folder)
+    new = [path for path in (project.store, project.recipe, folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            if path == project.store:
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            # What somebody else has put there meanwhile stays, and its folder with it.
+            with contextlib.suppress(OSError):
+                (path.rmdir if path.is_dir() else path.unlink)()
+        raise
 
 
 def _recipe_for(
