@@ -29,7 +29,7 @@ from tunewright.joins import (
     trained,
 )
 from tunewright.joins.passing import blocks, with_strict
-from tunewright.joins.resuming import unfinished
+from tunewright.joins.resuming import as_begun, unfinished
 from tunewright.joins.telling import Silent, Teller
 from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project, begin_run
@@ -39,7 +39,7 @@ from tunewright.recipe import Recipe, read_spec
 from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
-from tunewright.store import read_json, read_lines, write_text
+from tunewright.store import read_json, write_text
 
 
 def open_project(
@@ -67,15 +67,16 @@ def open_run(
     trained: bool = True,
     **options: Any,
 ) -> Project:
-    """The project as one of its runs was started: settings given beside the recipe then (`--set`) hold, and then these.
+    """The project as one of its runs was started: what was given beside the recipe then (`--set`, `--allow`,
+    `--strict`) holds, and then these.
 
     The newest run, if none is named; with `trained`, the newest that was. `options` as for `open_project`. Raises
     `RecipeError`, and `RunError` where there is no such run.
     """
-    project = open_project(path, overrides, **options)
-    run = project.folder.trained(name) if trained else project.folder.run(name)
+    folder = open_project(path, overrides, **options).folder
+    run = (folder.trained if trained else folder.run)(name)
     kept = read_json(run.record, RunRecord).overrides
-    return open_project(path, [*kept, *overrides], **options) if kept else project
+    return as_begun(open_project(path, [*kept, *overrides], **options), run)
 
 
 def open_files(
@@ -240,7 +241,7 @@ def train(project: Project, *, resume: bool = False, run: RunFolder | None = Non
         result = folding.tune(project, run, resume)
         folds, kept = folding.training_words(project, result)
         found.append(
-            f"{folds}{result.steps} steps · loss {_first_loss(run):.2f} → {result.loss['train']:.2f} · {kept}"
+            f"{folds}{result.steps} steps · loss {trained.first_loss(run):.2f} → {result.loss['train']:.2f} · {kept}"
             f" · {result.tokens_per_second:,.0f} tokens/s"
         )
         found.extend([*starting.words(project.resolved), *trained.words(run)])
@@ -361,10 +362,6 @@ def _data_words(audit: Audit, asked: int) -> str:
         + (f" · set aside: {aside}" if aside else "")
         + f" · {divided}"
     )
-
-
-def _first_loss(run: RunFolder) -> float:
-    return next((float(e["loss"]) for e in read_lines(run.events) if e["type"] == "step"), float("nan"))
 
 
 def _finish(

@@ -49,6 +49,7 @@ def test_run_and_train_stop_where_a_cheaper_arm_is_good_enough_unless_told_other
     judged = cli("evaluate", "--project", folder, "--json")
     gates = {g["name"]: g for g in judged.document["gates"]}
     assert judged.code == 3 and gates["cheaper_means"]["ok"] is False and "enough" in gates
+    assert gates["cheaper_means"]["allowed_because"] == "it must run offline"
 
 
 def test_train_alone_is_amber_where_nothing_cheaper_was_measured(cli, project):

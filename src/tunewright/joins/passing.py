@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tunewright.joins.workshop import Project
-from tunewright.records import Gate
+from tunewright.project import RunFolder
+from tunewright.records import Gate, RunRecord
+from tunewright.store import read_json, write_json
 
 
 def with_strict(project: Project, gates: Sequence[Gate]) -> tuple[Gate, ...]:
@@ -28,3 +30,16 @@ def allowed(gate: Gate, allow: Mapping[str, str]) -> Gate:
 def blocks(gates: Sequence[Gate]) -> bool:
     """Whether one of them says no and nobody allowed it."""
     return any(g.ok is False and not g.allowed_because for g in gates)
+
+
+def on_record(project: Project, run: RunFolder) -> RunRecord:
+    """The run's record, with what `project` allows, and whether it is strict, kept in it from now on.
+
+    A reason given now stands for one that was given before.
+    """
+    before = read_json(run.record, RunRecord)
+    more = {"allow": {**before.allow, **project.allow}, "strict": before.strict or project.strict}
+    record = before.model_copy(update=more)
+    if record != before:
+        write_json(run.record, record.model_dump(mode="json"))
+    return record

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tunewright.errors import RunError
+from tunewright.joins.passing import on_record
 from tunewright.joins.unchanged import foundations
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
@@ -13,8 +15,20 @@ from tunewright.records import RunRecord
 from tunewright.store import read_json
 
 
+def as_begun(project: Project, run: RunFolder) -> Project:
+    """`project` with the gates that `run` was begun, or taken up since, to pass, and as strict as it was.
+
+    A reason given now stands for the one that was given then.
+    """
+    record = read_json(run.record, RunRecord)
+    allow = {**record.allow, **project.allow}
+    return replace(project, allow=allow, strict=record.strict or project.strict)
+
+
 def unfinished(project: Project) -> RunFolder:
     """The newest run, if it has something left to do and was begun with this data, base, template and these settings.
+
+    What is allowed now is kept in its record.
 
     A checkpoint says how far a run got, and not on which rows: with others it would go on without a word, to a model
     that nothing describes (K6). Raises `RunError`.
@@ -29,6 +43,7 @@ def unfinished(project: Project) -> RunFolder:
             where=run.id,
             remedy="Bring back what it was begun with, or start a new run without --resume.",
         )
+    on_record(project, run)
     return run
 
 

@@ -14,7 +14,7 @@ from tunewright.evaluate import verdict
 from tunewright.export import without_passwords
 from tunewright.joins import hurdles, starting
 from tunewright.joins.answering import Predictions, asked, validation_suite
-from tunewright.joins.passing import with_strict
+from tunewright.joins.passing import on_record, with_strict
 from tunewright.joins.workshop import Project
 from tunewright.parity import fingerprint, pick_probes
 from tunewright.project import RunFolder
@@ -199,7 +199,7 @@ def write_outcome(
     project: Project, run: RunFolder, evaluation: Evaluation, predictions: Predictions, title: str
 ) -> None:
     """The outcome and its page, in the run and beside the recipe."""
-    record = read_json(run.record, RunRecord)
+    record = on_record(project, run)
     # The page is about what was asked now: a gate may have been added since the run began.
     told = {"recipe": project.given, "overrides": tuple(without_passwords(project.overrides))}
     record = record.model_copy(update=told)

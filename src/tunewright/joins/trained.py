@@ -15,6 +15,11 @@ def words(run: RunFolder) -> list[str]:
     return [*_not_adapted(start), *_slower(start)]
 
 
+def first_loss(run: RunFolder) -> float:
+    """The loss of the first step; not a number where none was told."""
+    return next((float(e["loss"]) for e in read_lines(run.events) if e["type"] == "step"), float("nan"))
+
+
 def _not_adapted(start: Mapping[str, Any]) -> list[str]:
     parts = start.get("not_adapted") or {}
     if not parts:

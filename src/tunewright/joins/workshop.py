@@ -356,6 +356,8 @@ def begin_run(project: Project) -> RunFolder:
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         recipe=without_passwords(project.given),
         overrides=project.overrides,
+        allow=dict(project.allow),
+        strict=project.strict,
         resolved=project.resolved,
         dataset=project.audit.dataset.id,
         base=project.base.name,

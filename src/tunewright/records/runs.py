@@ -10,14 +10,17 @@ from tunewright.records.record import Record
 class RunRecord(Record):
     """What a training run was asked for and what it resolved to. Status is derived from the files beside it.
 
-    `overrides` were given beside the recipe's file and are in `recipe` too. `quantisation` is the form the base's
-    weights were held in; None: as they are in its files.
+    `overrides` were given beside the recipe's file and are in `recipe` too. `allow` passes gates by name, with the
+    reason, and with `strict` any finding of severity error is a no: both hold whenever the run is taken up again.
+    `quantisation` is the form the base's weights were held in; None: as they are in its files.
     """
 
     id: str
     created: str
     recipe: dict[str, Any]
     overrides: tuple[str, ...] = ()
+    allow: dict[str, str] = {}
+    strict: bool = False
     resolved: dict[str, Any]
     dataset: str
     base: str
