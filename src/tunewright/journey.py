@@ -65,18 +65,19 @@ def open_run(
     overrides: Sequence[str] = (),
     *,
     trained: bool = True,
+    resume: bool = False,
     **options: Any,
 ) -> Project:
     """The project as one of its runs was started: what was given beside the recipe then (`--set`, `--allow`,
     `--strict`) holds, and then these.
 
-    The newest run, if none is named; with `trained`, the newest that was. `options` as for `open_project`. Raises
-    `RecipeError`, and `RunError` where there is no such run.
+    The newest run, if none is named; with `trained`, the newest that was; with `resume`, the newest unfinished one, to
+    go on with. `options` as for `open_project`. Raises `RecipeError`, and `RunError` where there is no such run.
     """
     folder = open_project(path, overrides, **options).folder
-    run = (folder.trained if trained else folder.run)(name)
+    run = (folder.unfinished if resume else folder.trained if trained else folder.run)(name)
     kept = read_json(run.record, RunRecord).overrides
-    return as_begun(open_project(path, [*kept, *overrides], **options), run)
+    return as_begun(open_project(path, [*kept, *overrides], **options), run, resume)
 
 
 def open_files(
@@ -289,7 +290,7 @@ def export(project: Project, name: str | None = None, to: str = "adapter", *, ru
 
 
 def run(project: Project, *, resume: bool = False) -> Outcome:
-    """The whole journey; with `resume`, the newest unfinished run goes on where it stopped."""
+    """The whole journey; with `resume`, the run that `open_run` opened, or the newest unfinished, goes on."""
     checked = check(project)
     if blocks(checked.gates):
         project.ranks.told(None)

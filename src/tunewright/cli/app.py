@@ -29,6 +29,7 @@ Allows = Annotated[list[str] | None, typer.Option("--allow", help="Pass this gat
 Because = Annotated[str | None, typer.Option("--because", help="Why the gate may be passed; kept in the run.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Any finding of severity error is a no.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run.")]
+Which = Annotated[str | None, typer.Option("--run", help="With --resume: the run to go on with, or a part of its id.")]
 
 
 def _open(
@@ -49,15 +50,15 @@ def _open_run(
     because: str | None,
     as_json: bool,
     *,
-    trained: bool = True,
     strict: bool = False,
+    resume: bool = False,
 ) -> tuple[Any, Any]:
     """The project as its run was started, settings given beside the recipe then included; and the terminal."""
     from tunewright import journey
     from tunewright.cli import words
 
     options = _options(allow, because, strict, as_json)
-    project = journey.open_run(path, name, sets or (), trained=trained, **options)
+    project = journey.open_run(path, name, sets or (), resume=resume, **options)
     for line in words.settings_kept(project.overrides, len(sets or ())):
         options["tell"].say(line, style="dim")
     return project, options["tell"]
@@ -82,15 +83,19 @@ def _open_files(
 def _start(
     path: Path,
     resume: bool,
+    which: str | None,
     sets: list[str] | None,
     allow: list[str] | None,
     because: str | None,
     strict: bool,
     as_json: bool,
 ) -> tuple[Any, Any]:
-    """The project to start a run of, or to go on with the newest."""
+    """The project to start a run of, or to go on with the run called `which`, or the newest unfinished."""
     if resume:
-        return _open_run(path, None, sets, allow, because, as_json, trained=False, strict=strict)
+        project, terminal = _open_run(path, which, sets, allow, because, as_json, strict=strict, resume=True)
+        terminal.say(f"  goes on with run {project.begun.id}", style="dim")
+        return project, terminal
+    belongs({"--run": which}, "with --resume", "Without it, a new run begins.")
     return _open(path, sets, allow, because, strict, as_json)
 
 
@@ -216,6 +221,7 @@ def baseline(
 def train(
     path: ProjectPath = Path(),
     resume: Resume = False,
+    which: Which = None,
     set: Sets = None,
     allow: Allows = None,
     because: Because = None,
@@ -226,7 +232,7 @@ def train(
     """Tune; keep the checkpoint best on validation."""
     from tunewright.cli import show
 
-    project, terminal = _start(path, resume, set, allow, because, strict, json)
+    project, terminal = _start(path, resume, which, set, allow, because, strict, json)
     raise typer.Exit(show.train(project, terminal, resume=resume))
 
 
@@ -268,6 +274,7 @@ def export(
 def run(
     path: ProjectPath = Path(),
     resume: Resume = False,
+    which: Which = None,
     set: Sets = None,
     allow: Allows = None,
     because: Because = None,
@@ -278,7 +285,7 @@ def run(
     """The gated journey, from check to export."""
     from tunewright.cli import show
 
-    project, terminal = _start(path, resume, set, allow, because, strict, json)
+    project, terminal = _start(path, resume, which, set, allow, because, strict, json)
     raise typer.Exit(show.run_all(project, terminal, resume=resume, name=str(path)))
 
 

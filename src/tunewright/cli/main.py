@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         if stop.signal and code == 128 + signal.SIGINT:  # the parser made an exit of the signal, whichever it was
             raise KeyboardInterrupt
     except Interrupted as error:
+        error.remedy = error.remedy or _again(given)
         code = _tell(error, as_json, 128 + (stop.signal or signal.SIGINT))
     except TunewrightError as error:
         if debug:
@@ -57,11 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _again(given: list[str]) -> str:
-    """How to go on after a stop that could not wait for a safe place."""
-    command = shlex.join(["tunewright", *given])
-    if given[:1] in (["run"], ["train"], ["demo"]):
-        return f"Run the same command again: {command}; after training has begun: tunewright run --resume"
-    return f"Go on with the same command: {command}"
+    """How to go on after a stop that could not wait for a safe place, or that came before a run had begun."""
+    going_on, command = stop.going_on(), shlex.join(["tunewright", *given])
+    return f"Go on with: {going_on}" if going_on else f"Go on with the same command: {command}"
 
 
 def _refused(error: OSError) -> StorageError:

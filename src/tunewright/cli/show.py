@@ -117,6 +117,7 @@ def train(project: Any, terminal: Terminal, *, resume: bool) -> int:
     from tunewright import journey
 
     stop.patient = True
+    stop.going_on = lambda: project.going_on("train") if project.begun else ""
     if journey.assisted(project):
         return 0
     result, gates = journey.train(project, resume=resume)
@@ -153,6 +154,7 @@ def run_all(project: Any, terminal: Terminal, *, resume: bool, name: str, demo: 
     from tunewright import journey
 
     stop.patient = True
+    stop.going_on = lambda: project.going_on() if project.begun else ""
     if journey.assisted(project):
         return 0
     terminal.say(journey.headline(project))

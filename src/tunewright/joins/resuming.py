@@ -10,33 +10,32 @@ from tunewright.errors import RunError
 from tunewright.joins.passing import on_record
 from tunewright.joins.unchanged import foundations
 from tunewright.joins.workshop import Project
-from tunewright.project import RunFolder, outcome_of
+from tunewright.project import RunFolder
 from tunewright.records import RunRecord
 from tunewright.store import read_json
 
 
-def as_begun(project: Project, run: RunFolder) -> Project:
+def as_begun(project: Project, run: RunFolder, resume: bool) -> Project:
     """`project` with the gates that `run` was begun, or taken up since, to pass, and as strict as it was.
 
-    A reason given now stands for the one that was given then.
+    With `resume` it is the run to go on with. A reason given now stands for the one that was given then.
     """
     record = read_json(run.record, RunRecord)
     allow = {**record.allow, **project.allow}
-    return replace(project, allow=allow, strict=record.strict or project.strict)
+    begun = run if resume else None
+    return replace(project, allow=allow, strict=record.strict or project.strict, begun=begun)
 
 
 def unfinished(project: Project) -> RunFolder:
-    """The newest run, if it has something left to do and was begun with this data, base, template and these settings.
+    """The run to go on with, if it has something left to do and was begun with this data, base, template and settings.
 
-    What is allowed now is kept in its record.
+    It is the one that the project was opened for, or the newest that is not finished. What is allowed now is kept in
+    its record.
 
     A checkpoint says how far a run got, and not on which rows: with others it would go on without a word, to a model
     that nothing describes (K6). Raises `RunError`.
     """
-    run = project.folder.run()
-    outcome = outcome_of(run)
-    if outcome and any(gate["name"] == "parity" for gate in outcome["gates"]):
-        raise RunError("the newest run is finished.", where=run.id, remedy="Start a new one without --resume.")
+    run = project.folder.unfinished(project.begun.id if project.begun else None)
     for what in _changed(project, read_json(run.record, RunRecord)):
         raise RunError(
             f"the run was begun with other {what} than the recipe gives now, so it cannot go on with these.",
@@ -44,6 +43,7 @@ def unfinished(project: Project) -> RunFolder:
             remedy="Bring back what it was begun with, or start a new run without --resume.",
         )
     on_record(project, run)
+    project.begun = run
     return run
 
 

@@ -136,7 +136,7 @@ def _tune(project: Project, run: RunFolder, resume: bool, more: bool) -> TrainRe
             should_stop=project.should_stop,
         )
     except Interrupted as stopped:
-        remedy = f"Go on exactly where it stopped: {project.command('run')} --resume (or train --resume)"
+        remedy = f"Go on exactly where it stopped: {project.going_on()} (or the same with train)"
         raise Interrupted(stopped.message, where=run.id, remedy=remedy) from None
     with directory(run.weights) as draft:
         fitted.model.save_pretrained(str(draft))

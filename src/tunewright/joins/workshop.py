@@ -48,6 +48,7 @@ class Project:
     `bare`: there is no recipe file, only data files to be checked; with `count_tokens` off no base is needed for it.
     `fold` (from 1) is held out: its rows are the test split, all others train. 0: nothing is, and all rows train.
     `overrides`: settings given beside the recipe's file, as `key=value`; `recipe` and `given` have them in them.
+    `begun`: the run that was begun or is gone on with, so that whoever stops it is told how it goes on.
     """
 
     folder: ProjectFolder
@@ -61,6 +62,7 @@ class Project:
     count_tokens: bool = True
     fold: int = 0
     overrides: tuple[str, ...] = ()
+    begun: RunFolder | None = None
     _tuned: TorchEngine | None = field(default=None, init=False, repr=False)
 
     @cached_property
@@ -242,13 +244,17 @@ class Project:
         sets = (f"--set {shlex.quote(setting)}" for setting in more)
         return " ".join(["tunewright", name, *([shlex.quote(where)] if where else []), *sets])
 
+    def going_on(self, name: str = "run") -> str:
+        """What to type to go on with the run that was begun; `name` is `run` or `train`."""
+        which = f" --run {self.begun.id}" if self.begun else ""
+        return f"{self.command(name)} --resume{which}"
+
     def progress(self, name: str, done: int, total: int | None, note: str = "") -> None:
         """Tell how far a stage is; this is also a place where it may stop."""
         if self.should_stop():
-            raise Interrupted(
-                f"stopped in stage `{name}`; what was done is kept.",
-                remedy=f"Go on with: {self.command('run')} --resume",
-            )
+            # Before a run has begun there is nothing to resume: only who gave the command can say it again.
+            remedy = f"Go on with: {self.going_on()}" if self.begun else ""
+            raise Interrupted(f"stopped in stage `{name}`; what was done is kept.", remedy=remedy)
         self.tell.progress(name, done, total, note)
 
     @cached_property
@@ -367,4 +373,5 @@ def begin_run(project: Project) -> RunFolder:
         quantisation=project.base.quantisation,
     )
     write_json(folder.record, record.model_dump(mode="json"))
+    project.begun = folder
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +83,16 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def in_training(self) -> bool:
+        """Whether training has begun, if only in one fold."""
+        return self.events.is_file() or any(self.path.glob("folds/*/events.jsonl"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the journey was walked to its end: the proof of the export is among its gates."""
+        return self.outcome.is_file() and any(gate["name"] == "parity" for gate in read_json(self.outcome)["gates"])
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -167,10 +178,20 @@ class ProjectFolder:
         done = [r for r in self.all_runs() if r.trained.is_file()]
         run = self.run(name) if name is not None or not done else done[-1]
         if not run.trained.is_file():
-            raise RunError(
-                "this run has no trained weights yet.", where=run.id, remedy="Go on: tunewright run --resume"
-            )
+            remedy = f"Go on: tunewright run {shlex.quote(str(self.root))} --resume --run {run.id}"
+            raise RunError("this run has no trained weights yet.", where=run.id, remedy=remedy)
         return run
+
+    def unfinished(self, name: str | None = None) -> RunFolder:
+        """The run called `name`, or the newest that is not finished: one in training before others. Raises `RunError`.
+
+        What training has done takes longest to do again, and a baseline measured since is no reason to.
+        """
+        left = [run for run in ([self.run(name)] if name is not None else self.all_runs()) if not run.finished]
+        if not left:
+            what = "the newest run is finished" if name is None else "this run is finished"
+            raise RunError(f"{what}.", where=self.run(name).id, remedy="Start a new one without --resume.")
+        return ([run for run in left if run.in_training] or left)[-1]
 
     def run(self, name: str | None = None) -> RunFolder:
         """The run called `name` (a unique beginning or end is enough), or the newest. Raises `RunError`."""
