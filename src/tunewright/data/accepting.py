@@ -47,7 +47,8 @@ def _contradiction(look: Look) -> np.ndarray:
 
 
 def _contradiction_near(look: Look) -> np.ndarray:
-    return look.table.train & _mask(look, look.near.pairs[look.near.contradict].ravel())
+    groups = near.contradicting(look.table, look.near)
+    return _mask(look, np.concatenate(groups) if groups else [])
 
 
 def _same_meaning(look: Look) -> np.ndarray:

@@ -26,8 +26,13 @@ _NOT = frozenset(("no", "not", "never", "none", "cannot", "without", "nicht", "k
 @dataclass(frozen=True, slots=True)
 class Near:
     """Pairs of rows whose inputs are nearly, not exactly, the same (n × 2 indices), and per pair whether the answers
-    repeat each other and whether they contradict each other (they may do neither)."""
+    repeat each other and whether they contradict each other (they may do neither).
 
+    `inputs` are the pairs of inputs, the first row of each standing for all that ask it. Of rows with one input `pairs`
+    holds one per answer and side, and four at most: whoever counts rows or drops them widens by input.
+    """
+
+    inputs: np.ndarray
     pairs: np.ndarray
     repeat: np.ndarray
     contradict: np.ndarray
@@ -48,14 +53,14 @@ def find(table: Table, progress: Progress = silent) -> Near:
         texts = {int(i): table.form(int(i))[0] for i in np.unique(part)}
         close = similar.alike([texts[int(a)] for a, _ in part], [texts[int(b)] for _, b in part])
         kept.append(part[close])
-    pairs = np.concatenate(kept) if kept else np.zeros((0, 2), np.int64)
-    pairs = _spread(table, pairs)
+    inputs = np.concatenate(kept) if kept else np.zeros((0, 2), np.int64)
+    pairs = _spread(table, inputs)
     repeat, contradict = np.zeros(len(pairs), bool), np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), _CHUNK):
         progress("answers of like pairs compared", start, len(pairs))
         part = slice(start, start + _CHUNK)
         repeat[part], contradict[part] = _answers(table, pairs[part])
-    return Near(pairs, repeat, contradict)
+    return Near(inputs, pairs, repeat, contradict)
 
 
 def _first(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -67,20 +72,19 @@ def _first(keys: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _spread(table: Table, pairs: np.ndarray) -> np.ndarray:
     """Pairs of inputs to pairs of rows: where an input has several answers or is on both sides, each one counts."""
     several: dict[int, list[int]] = {}
+    # What answers nothing that could be compared is told by its input alone.
+    said = np.where(table.pair != 0, table.pair, table.c["input"])
     distinct = [np.zeros(len(table), bool), np.zeros(len(table), bool)]
     for mask, side in zip(distinct, (table.train, table.test), strict=True):
-        mask[_first(table.pair, side)] = True
+        mask[_first(said, side)] = True
     touched = np.isin(table.c["input"], table.c["input"][np.unique(pairs)])
     for group in groups_of(table.c["input"], (table.train | table.test) & touched):
-        several[int(group[0])] = [int(i) for mask in distinct for i in group[mask[group]]]
+        several[int(group[0])] = [int(i) for mask in distinct for i in group[mask[group]][:_MANY]]
     single = ~np.isin(pairs, np.fromiter(several, np.int64, len(several))).any(axis=1)
-    wide = [(i, j) for a, b in pairs[~single] for i in _rows(several, int(a)) for j in _rows(several, int(b))]
+    ends = [[several.get(i, [i]) for i in pair] for pair in pairs[~single].tolist()]
+    wide = [(i, j) for left, right in ends for i in left for j in right]
     both = np.concatenate([pairs[single], np.array(wide, dtype=np.int64).reshape(-1, 2)])
     return both[np.lexsort((both[:, 1], both[:, 0]))]
-
-
-def _rows(several: dict[int, list[int]], i: int) -> list[int]:
-    return several.get(i, [i])[:_MANY] or [i]
 
 
 def _answers(table: Table, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,31 +122,53 @@ def _contradict(left: tuple[str, str], right: tuple[str, str]) -> bool:
 
 def findings(table: Table, near: Near) -> list[Finding]:
     """`near_duplicate`, `leak_near` and `contradiction_near`."""
-    train = table.train[near.pairs].all(axis=1) if len(near.pairs) else np.zeros(0, bool)
-    mixed = table.train[near.pairs].any(axis=1) & ~train if len(near.pairs) else train
+    train = _trained(table, near)
     return [
         *_duplicates(table, near.pairs[train & near.repeat]),
-        *_leaks(table, near.pairs[mixed]),
-        *_contradictions(table, near.pairs[train & near.contradict]),
+        *_leaks(table, near),
+        *_contradictions(table, near),
     ]
+
+
+def _trained(table: Table, near: Near) -> np.ndarray:
+    """Which of the pairs have both sides in train."""
+    return table.train[near.pairs].all(axis=1) if len(near.pairs) else np.zeros(0, bool)
 
 
 def surplus(table: Table, near: Near) -> np.ndarray:
     """Train rows that nearly repeat an earlier one: all but the first of each cluster."""
     mask = np.zeros(len(table), bool)
-    train = table.train[near.pairs].all(axis=1) if len(near.pairs) else np.zeros(0, bool)
-    for group in components(len(table), near.pairs[train & near.repeat]):
+    for group in components(len(table), near.pairs[_trained(table, near) & near.repeat]):
         mask[group[1:]] = True
     return mask
 
 
 def leaking(table: Table, near: Near) -> np.ndarray:
     """Train rows that ask nearly what a test row asks."""
+    return _on_both_sides(table, near) & table.train
+
+
+def _on_both_sides(table: Table, near: Near) -> np.ndarray:
+    """Test rows that ask nearly what a train row asks, and those train rows: all that ask it, however often."""
     mask = np.zeros(len(table), bool)
-    if len(near.pairs):
-        both = near.pairs[table.test[near.pairs].any(axis=1)]
-        mask[both.ravel()] = True
-    return mask & table.train
+    if not len(near.inputs) or not table.test.any():
+        return mask
+    keys = table.c["input"]
+    asked = np.concatenate([keys[near.inputs], keys[near.inputs[:, ::-1]]])
+    for side, other in ((table.train, table.test), (table.test, table.train)):
+        mask |= side & np.isin(keys, asked[np.isin(asked[:, 1], keys[other]), 0])
+    return mask
+
+
+def contradicting(table: Table, near: Near) -> list[np.ndarray]:
+    """Train rows in groups that ask nearly the same and are answered differently; by input, as exact ones are."""
+    pairs = near.pairs[_trained(table, near) & near.contradict]
+    if not len(pairs):
+        return []
+    keys = table.c["input"]
+    asks = table.train & (table.c["output"] != 0) & np.isin(keys, keys[np.unique(pairs)])
+    alike = [np.stack([group[:-1], group[1:]], axis=1) for group in groups_of(keys, asks)]
+    return components(len(table), np.concatenate([pairs, *alike]))
 
 
 def components(rows: int, pairs: np.ndarray) -> list[np.ndarray]:
@@ -179,11 +205,12 @@ def _duplicates(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
     )
 
 
-def _leaks(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
-    if not len(pairs):
+def _leaks(table: Table, near: Near) -> Iterator[Finding]:
+    rows = _on_both_sides(table, near)
+    test, train = np.flatnonzero(rows & table.test), np.flatnonzero(rows & table.train)
+    if not len(test):
         return
-    rows = np.unique(pairs)
-    test, train = rows[table.test[rows]], rows[table.train[rows]]
+    pairs = near.pairs[table.train[near.pairs].any(axis=1) & table.test[near.pairs].any(axis=1)]
     yield Finding(
         code="leak_near",
         severity="error",
@@ -201,10 +228,11 @@ def _leaks(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
     )
 
 
-def _contradictions(table: Table, pairs: np.ndarray) -> Iterator[Finding]:
-    groups = components(len(table), pairs)
+def _contradictions(table: Table, near: Near) -> Iterator[Finding]:
+    groups = contradicting(table, near)
     if not groups:
         return
+    pairs = near.pairs[_trained(table, near) & near.contradict]
     rows = np.concatenate(groups)
     yield Finding(
         code="contradiction_near",
