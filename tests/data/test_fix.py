@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ from tunewright.data import Audit, fix, load, versions
 from tunewright.data.accepting import CODES, DROPS
 from tunewright.errors import DataError
 from tunewright.recipe import DataSpec
+from tunewright.records import Example, TokenFacts
 
 from .helpers import finding, jsonl, pairs, run
 from .test_findings import varied
 
 
-def accepted(root: Path, *codes: str, **more: Any) -> Audit:
+def accepted(root: Path, *codes: str, tokens: Callable[[Example], TokenFacts] | None = None, **more: Any) -> Audit:
     spec = DataSpec.model_validate({"train": "train.jsonl", **more})
-    return fix(spec, codes, root=root, store=root / ".tunewright").audit
+    return fix(spec, codes, root=root, store=root / ".tunewright", tokens=tokens).audit
+
+
+def long(example: Example) -> TokenFacts:
+    """Every tenth row loses three of its eight supervised tokens."""
+    return TokenFacts(20, 8, 3 if example.row.endswith("0") else 0)
 
 
 def test_personal_data_is_replaced_consistently_and_only_then(tmp_path: Path) -> None:
@@ -99,9 +106,14 @@ def test_every_fix_keeps_the_ledger(tmp_path: Path, code: str) -> None:
         "x",
     ]
     jsonl(tmp_path / "train.jsonl", rows)
-    result = accepted(tmp_path, code)
+    result = accepted(tmp_path, code, tokens=long)
     assert result.dataset.ledger.sums()
     assert sum(result.dataset.splits.values()) == result.dataset.ledger.used
+    tokens = result.dataset.tokens
+    assert tokens is not None and tokens.sums() and tokens.read == 62 * 8
+    if code == "truncation":
+        assert result.dataset.ledger.set_aside == {"bad_row": 1, "truncation": 6}
+        assert tokens.set_aside == {"truncation": 6 * 8}
 
 
 def test_history_difference_and_card(tmp_path: Path) -> None:

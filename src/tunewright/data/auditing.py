@@ -294,7 +294,8 @@ def _token_ledger(table: Table, outcome: Outcome) -> Ledger:
     supervised, lost = table.c["supervised"].astype(np.int64), table.c["lost"].astype(np.int64)
     used = outcome.reason == 0
     aside = {name: int(supervised[outcome.reason == k].sum()) for k, name in enumerate(outcome.names) if k and name}
-    aside["truncation"] = int(lost[used].sum())
+    # Rows set aside for their length, where that was accepted, are there already.
+    aside["truncation"] = aside.get("truncation", 0) + int(lost[used].sum())
     left = np.where(used, supervised - lost, 0)
     return Ledger(
         read=int(supervised.sum()),
