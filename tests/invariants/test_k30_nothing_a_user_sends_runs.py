@@ -17,9 +17,11 @@ import pytest
 import torch
 
 from tunewright import models
+from tunewright.data import audit
 from tunewright.errors import ModelError, RecipeError, RenderError, RunError
+from tunewright.evaluate import make_suite, measures
 from tunewright.project import ProjectFolder
-from tunewright.recipe import ModelSpec, Recipe, read_spec
+from tunewright.recipe import DataSpec, ModelSpec, Recipe, SuiteSpec, read_spec
 from tunewright.records import Example, Message
 from tunewright.render import Renderer
 
@@ -143,6 +145,43 @@ def test_a_run_name_does_not_lead_out_of_the_project(name: str, tmp_path: Path) 
     (inside / "run.json").write_text("{}")
     with pytest.raises(RunError):
         ProjectFolder(tmp_path / "project").run(name)
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses that somebody tried to open."""
+    asked: list[str] = []
+
+    def fetch(request: object, *_: object, **__: object) -> object:
+        asked.append(str(getattr(request, "full_url", request)))
+        raise OSError("no network here")
+
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
+    return asked
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/other.json", "file:///etc/hostname", "http://[", "#/nowhere"])
+def test_what_a_schema_refers_to_is_not_fetched(address: str, tmp_path: Path, fetched: list[str]) -> None:
+    """Neither what a row's tool refers to, whose calls are then not held against it, nor what the recipe's schema does.
+
+    What a schema refers to in itself is followed.
+    """
+    given = {"type": "object", "properties": {"a": {"$ref": address}, "b": {"$ref": "#/$defs/whole"}}}
+    schema = {**given, "$defs": {"whole": {"type": "integer"}}}
+    lines = []
+    for i, arguments in enumerate([{"a": 1}, {"b": 1}, {"b": "one"}]):
+        call = {"function": {"name": "act", "arguments": arguments}}
+        turns = [{"role": "user", "content": f"act {i}"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+        lines.append(json.dumps({"messages": turns, "tools": [{"name": "act", "parameters": schema}]}))
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    result = audit(DataSpec.model_validate({"train": "train.jsonl"}), root=tmp_path, store=tmp_path)
+    wrong = [f.rows for f in result.findings if f.code == "tool_call_invalid"]
+    assert wrong == [("train.jsonl:3",)] and not fetched
+    asked = [Example((Message("user", "hello"), Message("assistant", "{}")), row="r:1")]
+    suite = make_suite(asked, SuiteSpec(scorers=["json_schema"]), seed=0)
+    with pytest.raises(RecipeError, match="nothing is fetched"):
+        measures(suite, schema=json.dumps(schema))
+    assert not fetched
 
 
 def _calls(path: Path) -> list[tuple[int, str]]:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from tunewright.records import Example
 from tunewright.text import Also, find, language
@@ -109,21 +111,23 @@ def _validator(schema: str) -> Any:
     parsed = json.loads(schema)
     if parsed.get("type") != "object" and "properties" not in parsed:
         return None
+    if not isinstance(parsed.get("$schema", ""), str):
+        return None
     kind = jsonschema.validators.validator_for(parsed)
     try:
         kind.check_schema(parsed)
     except jsonschema.SchemaError:
         return None
-    return kind(parsed)
+    # What a row names is not fetched: a reference leads to the schema itself or to the standard's own.
+    return kind(parsed, registry=Registry())
 
 
 def _against(schema: str, arguments: Mapping[str, Any]) -> str:
-    validator = _validator(schema)
-    if validator is None:
-        return ""
+    """The first thing wrong, or "": a schema that cannot be followed here says nothing of the call."""
     try:
-        wrong = next(validator.iter_errors(dict(arguments)), None)
-    except (jsonschema.exceptions.RefResolutionError, jsonschema.exceptions.WrappedReferencingError):
+        validator = _validator(schema)
+        wrong = next(validator.iter_errors(dict(arguments)), None) if validator else None
+    except (Unresolvable, RecursionError, ValueError):
         return ""
     return str(wrong.message)[:120] if wrong else ""
 

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 
 import jsonschema
 import numpy as np
+from jsonschema_specifications import REGISTRY
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tunewright.errors import RecipeError
@@ -99,7 +103,16 @@ def _fits(schema: str | None) -> Callable[[str], float]:
         kind.check_schema(rules)
     except jsonschema.SchemaError as error:
         raise RecipeError(f"is no JSON schema: {error.message}", where="suite.json_schema") from None
-    validator = kind(rules)
+    whole = Resource.from_contents(rules, default_specification=DRAFT202012)
+    try:
+        _followed(whole, REGISTRY.resolver_with_root(whole))
+    except (Unresolvable, ValueError) as error:
+        raise RecipeError(
+            f"refers to `{getattr(error, 'ref', error)}`, which is not in it; nothing is fetched.",
+            where="suite.json_schema",
+            remedy="Write what it refers to into the schema itself, under `$defs`.",
+        ) from None
+    validator = kind(rules, registry=Registry())
 
     def score(text: str) -> float:
         try:
@@ -108,6 +121,15 @@ def _fits(schema: str | None) -> Callable[[str], float]:
             return 0.0
 
     return score
+
+
+def _followed(schema: Resource[Any], resolver: Any) -> None:
+    """Raises `Unresolvable`, or `ValueError` where it is malformed, for a reference that leads to nothing at hand."""
+    given = schema.contents
+    if isinstance(given, Mapping) and isinstance(given.get("$ref"), str):
+        resolver.lookup(given["$ref"])
+    for inner in schema.subresources():
+        _followed(inner, resolver.in_subresource(inner))
 
 
 def _keeps(tone: Mapping[str, Any] | None) -> Callable[[str], float]:
