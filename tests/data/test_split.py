@@ -64,6 +64,35 @@ def test_rows_of_a_group_stay_together(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in seen.values())
 
 
+def test_a_column_to_group_by_that_no_row_has_is_an_error(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", [{**p, "customer_id": i // 7} for i, p in enumerate(pairs(350))])
+    with pytest.raises(DataError, match="no row has a column `customer`") as error:
+        run(tmp_path, split={"group": "customer"})
+    assert "`prompt`, `completion`, `customer_id`" in error.value.remedy and "data.split.group" in error.value.remedy
+    with pytest.raises(DataError, match="`customer`"):
+        run(tmp_path, [{"path": "train.jsonl", "group": "customer"}])
+    jsonl(tmp_path / "more.jsonl", pairs(20, 900))
+    jsonl(tmp_path / "test.jsonl", pairs(40, 950))
+    assert run(tmp_path, ["more.jsonl", "train.jsonl"], split={"group": "customer_id"}, test="test.jsonl").path
+    with pytest.raises(DataError, match="`customer_id`") as error:
+        run(tmp_path, ["train.jsonl", {"path": "more.jsonl", "group": "customer_id"}])
+    assert error.value.where == "more.jsonl"
+    with pytest.raises(DataError, match="`customer_id`"):
+        run(tmp_path, ["more.jsonl"], split={"group": "customer_id"}, test="train.jsonl")
+
+
+def test_the_column_that_the_recipe_names_goes_before_a_field_called_group(tmp_path: Path) -> None:
+    rows = [
+        {"messages": [{"role": "user", "content": f"q{i}"}, {"role": "assistant", "content": "a"}], "group": f"g{i}"}
+        for i in range(30)
+    ]
+    for i, row in enumerate(rows[:20]):
+        row["customer"] = i // 4
+    jsonl(tmp_path / "train.jsonl", rows)
+    path = run(tmp_path, split={"group": "customer", "test": 0, "validation": 0}).path
+    assert [e.group for e in load(path, "train")] == [str(i // 4) if i < 20 else f"g{i}" for i in range(30)]
+
+
 def test_small_sets_keep_thirty_cases_where_they_can() -> None:
     assert counts(10_000, (0.1, 0.1)) == (1000, 1000)
     assert counts(250, (0.1, 0.1)) == (30, 25)

@@ -16,6 +16,7 @@ from tunewright.data.files import format_of
 from tunewright.data.fluency import Fluency
 from tunewright.data.folders import snapshot
 from tunewright.data.gates import gates_of
+from tunewright.data.grouping import grouped
 from tunewright.data.look import Look
 from tunewright.data.progress import Progress, silent
 from tunewright.data.recognition import recognise, turns
@@ -182,7 +183,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
     columns = {"input": spec.input, "output": spec.output}
     for path in paths:
         format_of(path)
-    return [
+    sources = [
         Source(
             given=known,
             path=path,
@@ -199,6 +200,8 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
         )
         for (source, part), (path, known) in zip(given, kept, strict=True)
     ]
+    grouped(sources, [bool(source.group) for source, _ in given])
+    return sources
 
 
 def _kept(source: Any, root: Path, inputs: Path) -> hub.Kept:

@@ -132,12 +132,15 @@ def moment(value: Any) -> float:
 
 
 def _with_own_marks(example: Example, value: Mapping[str, Any], source: Source) -> Example:
-    """What a row in the messages shape says of itself (as the rows we write do) goes before what its file says."""
+    """What a row in the messages shape says of itself (as the rows we write do) goes before what its file says.
+
+    Not its `group`, where the recipe names a column for that and the row has it.
+    """
     if source.reading.shape != "messages":
         return example
     marks: dict[str, Any] = {}
     for key, kind in (("license", str), ("group", str), ("label", str), ("synthetic", bool), ("rewords", str)):
-        if isinstance(value.get(key), kind):
+        if isinstance(value.get(key), kind) and (key != "group" or example.group is None):
             marks[key] = value[key]
     weight = value.get("weight")
     if isinstance(weight, (int, float)) and not isinstance(weight, bool) and weight > 0:
