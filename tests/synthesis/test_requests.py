@@ -65,6 +65,10 @@ def test_secrets_are_shown_to_nobody_and_conversations_are_not_invented() -> Non
     rows = [*ROWS, row(f"My key is {key}", "refund", label="refund")]
     for kind in ("paraphrase", "augment", "generate"):
         assert not any(key in r.prompt for r in requests(rows, Wish(kind, 60), LABELS))
+    call = {"name": "log_in", "arguments": {"password": "hunter2222"}}
+    signed = Example((Message("user", "Sign me in"), Message("assistant", "", (call,))), row="calls:1")
+    shown = requests([*ROWS, signed], Wish("paraphrase", 60), LABELS)
+    assert not any("Sign me in" in r.prompt for r in shown), "nor what a call holds"
     talk = Example(
         (
             Message("user", "Hello there"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,8 +31,10 @@ def single(example: Example) -> bool:
 
 
 def secret(example: Example) -> bool:
-    """Whether a turn holds a key or password: such a row is shown to nobody."""
-    return any(span.secret for m in example.messages for span in find(m.content))
+    """Whether a turn, a call in it or a tool holds a key or password: such a row is shown to nobody."""
+    made = [*example.tools, *(call for m in example.messages for call in m.tool_calls)]
+    texts = [*(m.content for m in example.messages), *(json.dumps(value, ensure_ascii=False) for value in made)]
+    return any(span.secret for text in texts for span in find(text))
 
 
 def with_words(example: Example, question: str, answer: str | None = None) -> tuple[Message, ...]:
