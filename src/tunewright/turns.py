@@ -88,7 +88,7 @@ def tool_call(call: Any) -> dict[str, Any]:
     if isinstance(call, str):
         try:
             call = json.loads(call)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"name": "", "arguments": call}
     if not isinstance(call, Mapping):
         return {"name": "", "arguments": call}
@@ -99,7 +99,7 @@ def tool_call(call: Any) -> dict[str, Any]:
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments) if arguments.strip() else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"name": str(inner.get("name") or ""), "arguments": arguments}
     return {"name": str(inner.get("name") or ""), "arguments": arguments}
 
@@ -111,7 +111,7 @@ def tools_of(given: Any) -> tuple[dict[str, Any], ...]:
     if isinstance(given, str):
         try:
             given = json.loads(given)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadRow("tool_call_invalid", "tools that are not JSON") from None
     if isinstance(given, Mapping):
         given = [given]

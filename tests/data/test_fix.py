@@ -42,6 +42,7 @@ def test_personal_data_is_replaced_consistently_and_only_then(tmp_path: Path) ->
     assert texts[20] == "Mail [EMAIL_1] about [EMAIL_2] | Mailed [EMAIL_1], see https://x.org"
     assert texts[21] == "key AKIA" + "IOSFODNN7EXAMPLE of [EMAIL_2] | ok"
     assert result.dataset.ledger.changed == 2
+    assert finding(result, "encoding") is None, "what is redacted was not broken"
     assert finding(result, "pii") is None and finding(result, "secret") is not None
 
 

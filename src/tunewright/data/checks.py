@@ -140,7 +140,7 @@ def _untaught(table: Table) -> float:
 
 def encoding(table: Table) -> list[Finding]:
     """Rows whose bytes or characters had to be repaired."""
-    where = np.flatnonzero((table.c["changed"] > 0) & (table.c["fault"] == 0))
+    where = np.flatnonzero((table.c["repaired"] > 0) & (table.c["fault"] == 0))
     if not len(where):
         return []
     return [

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.data.encoding import repair
 from tunewright.data.files import Raw, read
 from tunewright.data.recognition import Reading
 from tunewright.data.shapes import parse, rejects
+from tunewright.data.within import Change, changed, hiding, mended
 from tunewright.records import Example, Message
 from tunewright.turns import BadRow
 
@@ -42,7 +42,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record read. Exactly one of `example` and `code` is there; `changed` says the text was repaired.
+    """One record read. Exactly one of `example` and `code` is there; `repaired` says its bytes or characters were,
+    `changed` that it says anything else than its file, be it repaired or redacted.
 
     `when` is its time in seconds since 1970, NaN where the recipe names no column or the value is no time; `equal`
     that a preference pair rejects what it chooses.
@@ -52,36 +53,35 @@ class Row:
     example: Example | None = None
     code: str = ""
     message: str = ""
+    repaired: bool = False
     changed: bool = False
     when: float = math.nan
     equal: bool = False
 
 
 def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
-    """The rows of one file, in order; `redact` is applied to every turn, and a row it changes is marked changed."""
+    """The rows of one file, in order; `redact` is applied to every string, and a row it changes is marked changed."""
+    hide = hiding(redact) if redact else None
     for raw in read(source.path):
-        yield _row(raw, source, redact)
+        try:
+            row = _row(raw, source, hide)
+        except BadRow as bad:
+            row = Row(raw.number, code=bad.code, message=bad.message, repaired=raw.repaired)
+        except RecursionError:
+            row = Row(raw.number, code="bad_row", message="nested too deeply", repaired=raw.repaired)
+        yield row
 
 
-def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
+def _row(raw: Raw, source: Source, hide: Change | None) -> Row:
+    """Raises `BadRow` for a record that is no example, `RecursionError` for one that is nested too deeply."""
     if raw.fault:
-        return Row(raw.number, code="bad_row", message=raw.fault, changed=raw.repaired)
-    try:
-        example = parse(raw.value, source.reading.shape, source.reading.columns)
-    except BadRow as bad:
-        return Row(raw.number, code=bad.code, message=bad.message, changed=raw.repaired)
-    equal = source.reading.shape == "preference" and rejects(raw.value, example.answer)
-    messages, mended = _mended(example.messages)
-    if redact:
-        replaced = tuple(dataclasses.replace(m, content=redact(m.content)) for m in messages)
-        mended |= replaced != messages
-        messages = replaced
-    if source.system and not any(m.role == "system" for m in messages):
-        messages = (Message("system", source.system), *messages)
-    example = Example(
-        messages,
-        tools=example.tools,
-        label=messages[-1].content if example.label is not None else None,
+        raise BadRow("bad_row", raw.fault)
+    parsed = parse(raw.value, source.reading.shape, source.reading.columns)
+    equal = source.reading.shape == "preference" and rejects(raw.value, parsed.answer)
+    given = Example(
+        parsed.messages,
+        tools=parsed.tools,
+        label=parsed.label,
         row=f"{source.name}:{raw.number}",
         source=source.name,
         license=source.license,
@@ -89,21 +89,15 @@ def _row(raw: Raw, source: Source, redact: Callable[[str], str] | None) -> Row:
         weight=source.weight,
         synthetic=source.synthetic,
     )
-    example = _with_own_marks(example, raw.value, source)
-    if redact and example.rewords is not None:
-        example = dataclasses.replace(example, rewords=redact(example.rewords))
+    given = _with_own_marks(given, raw.value, source)
+    whole = mended(given)
+    repaired = raw.repaired or whole is not given
+    example = changed(whole, hide) if hide else whole
+    differs = repaired or example is not whole
     when = moment(raw.value.get(source.time)) if source.time else math.nan
-    return Row(raw.number, example, changed=raw.repaired or mended, when=when, equal=equal)
-
-
-def _mended(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
-    """The turns with mojibake undone, and whether there was any."""
-    if all(m.content.isascii() for m in messages):
-        return messages, False
-    texts = [repair(m.content) for m in messages]
-    if not any(changed for _, changed in texts):
-        return messages, False
-    return tuple(dataclasses.replace(m, content=t) for m, (t, _) in zip(messages, texts, strict=True)), True
+    if source.system and not any(m.role == "system" for m in example.messages):
+        example = dataclasses.replace(example, messages=(Message("system", source.system), *example.messages))
+    return Row(raw.number, example, repaired=repaired, changed=differs, when=when, equal=equal)
 
 
 def _group(value: Mapping[str, Any], column: str | None) -> str | None:

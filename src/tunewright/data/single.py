@@ -12,6 +12,7 @@ import jsonschema
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from tunewright.data.within import kinds, strings
 from tunewright.records import Example
 from tunewright.text import Also, find, language
 
@@ -39,13 +40,17 @@ def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, s
     order = _order(example)
     if order:
         yield "role_order", order
-    if example.tools or any(m.tool_calls for m in example.messages):
+    for m in example.messages:
+        for span in find(m.content, also):
+            yield _sort(span.kind, span.secret), span.kind
+    calls = [m.tool_calls for m in example.messages if m.tool_calls]
+    if example.tools or calls:
         fault = _calls(example)
         if fault:
             yield "tool_call_invalid", fault
-    for m in example.messages:
-        for span in find(m.content, also):
-            yield ("secret" if span.secret else "url" if span.kind == "url" else "pii"), span.kind
+        for name, text in strings((example.tools, calls)):
+            for kind, secret in kinds(name, text, also):
+                yield _sort(kind, secret), kind
     rude = _rude(example)
     if rude:
         yield "inappropriate", rude
@@ -53,6 +58,11 @@ def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, s
         fact = _fact(example)
         if fact:
             yield "teaches_facts", fact
+
+
+def _sort(kind: str, secret: bool) -> str:
+    """The code that a find counts under."""
+    return "secret" if secret else "url" if kind == "url" else "pii"
 
 
 def _rude(example: Example) -> str:

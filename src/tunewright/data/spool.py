@@ -28,7 +28,8 @@ class Spool:
 
     def write(self, text: str) -> int:
         """Append `text`, which holds no line break, and say where it begins."""
-        line = text.encode("utf-8", "surrogatepass") + b"\n"
+        # Rows are mended when read; what else could not be written (a file's odd name) must not spoil the line.
+        line = text.encode("utf-8", "replace") + b"\n"
         at = self._end
         self._waiting.append(line)
         self._end += len(line)
@@ -52,7 +53,7 @@ class Spool:
         if self._waiting:
             self._flush()
         self._file.seek(at)
-        return self._file.readline().decode("utf-8", "surrogatepass")[:-1]
+        return self._file.readline().decode("utf-8")[:-1]
 
 
 class Matrix:

@@ -71,6 +71,7 @@ class Table:
             "source": array("H"),
             "number": array("I"),
             "fault": array("B"),
+            "repaired": array("B"),
             "changed": array("B"),
             "synthetic": array("B"),
             "input": array("Q"),
@@ -108,7 +109,8 @@ class Table:
     def add(self, source: int, row: Row, facts: TokenFacts | None) -> None:
         """Enter one row of `sources[source]`; `facts` are its token counts where somebody counts them."""
         example = row.example
-        values: dict[str, float] = {"source": source, "number": row.number, "changed": row.changed, "when": row.when}
+        values: dict[str, float] = {"source": source, "number": row.number, "when": row.when}
+        values |= {"repaired": row.repaired, "changed": row.changed}
         if example is None:
             values["fault"] = FAULTS.index(row.code)
             self.notes.add(row.code, len(self), row.message)

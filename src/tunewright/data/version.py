@@ -83,7 +83,7 @@ def _marked(line: bytes, answer: str | None, fold: int) -> bytes:
             row["label"] = answer
     if fold:
         row["fold"] = fold
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
 def _weighed(line: bytes, factor: float) -> bytes:
@@ -92,7 +92,7 @@ def _weighed(line: bytes, factor: float) -> bytes:
         return line
     row = json.loads(line)
     row["weight"] = row.get("weight", 1.0) * factor
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
 def read_record(path: Path) -> DatasetRecord:
