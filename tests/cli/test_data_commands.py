@@ -1,6 +1,9 @@
 """`data fix|log|diff|card|convert`: what they write, what they say, and how they refuse."""
 
 import json
+from pathlib import Path
+
+from tests.command_line import colours
 
 TURNS = [{"role": "user", "content": "Write to ann@x.org"}, {"role": "assistant", "content": "Done"}]
 
@@ -29,6 +32,18 @@ def test_fix_is_kept_in_the_recipe_when_asked(cli, project, tmp_path):
     assert cli("data", "diff", listed[0]["id"][:6], listed[-1]["id"], "--project", folder).out.startswith("0 added")
     assert listed[-1]["id"] in cli("data", "card", "--project", folder).out
     assert cli("data", "card", "nope", "--project", folder).code == 2
+
+
+def test_fix_ends_with_no_where_a_gate_says_no(cli, project, rows, tmp_path):
+    folder = project([*colours(), *["{broken"] * 10])
+    ran = cli("data", "fix", folder, "--accept", "pii", "--json")
+    assert ran.code == 3 and next(g for g in ran.document["gates"] if g["name"] == "bad_rows")["ok"] is False
+    assert (Path(ran.document["dataset"]) / "train.jsonl").is_file(), "the version is written all the same"
+    said = cli("data", "fix", folder, "--accept", "pii", "--keep")
+    assert said.code == 3 and "✗ bad_rows" in said.out and "after" in said.out
+    assert "  accept: [pii]" in (folder / "tunewright.yaml").read_text()
+    rows([*colours(), "{broken"])
+    assert cli("data", "fix", folder, "--accept", "pii").code == 0
 
 
 def test_mistakes(cli, project, tmp_path):

@@ -53,8 +53,9 @@ def fix(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Act on findings: write the next dataset version and say what it changes."""
+    """Act on findings: write the next dataset version and say what it changes. Ends with 3 if a gate says no to it."""
     from tunewright import journey
+    from tunewright.cli.show import NO
     from tunewright.cli.terminal import Terminal
     from tunewright.errors import DataError
     from tunewright.joins.amending import keep_accepted
@@ -80,8 +81,13 @@ def fix(
         terminal.say("  recipe   the codes are in it: every later command uses this version")
     elif set(wanted) - set(project.recipe.data.accept):
         terminal.say(f"  keep it  the same with --keep, or in the recipe: data.accept: [{', '.join(wanted)}]")
+    no = [gate for gate in done.audit.gates if gate.ok is False and not gate.allowed_because]
+    for gate in no:
+        terminal.say(f"  ✗ {gate.name}: {gate.message}", style="red")
     if json:
         terminal.document({"before": done.before.id, "diff": done.diff.model_dump(mode="json"), **done.audit.as_dict()})
+    if no:
+        raise typer.Exit(NO)
 
 
 @data_app.command("log")
