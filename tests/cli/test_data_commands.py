@@ -71,6 +71,26 @@ def test_convert_leaves_faulty_rows_out_and_names_them(cli, tmp_path):
     assert refused.code == 2 and not (tmp_path / "x.jsonl").exists()
 
 
+def test_convert_writes_nothing_where_nothing_is_left(cli, tmp_path):
+    (tmp_path / "good.jsonl").write_text("kept\n")
+    for faulty, others, to, says in (
+        (3, 0, "messages", "3 of 3 rows are faulty: a.jsonl:1: an empty answer; a.jsonl:2: "),
+        (2, 3, "openai", "2 of 5 rows are faulty: a.jsonl:1: an empty answer; a.jsonl:2: an empty answer. 3 are left"),
+    ):
+        answers = ["" if i < faulty else "a" for i in range(faulty + others)]
+        lines = [json.dumps({"prompt": f"q{i}", "completion": a}) for i, a in enumerate(answers)]
+        (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+        ran = cli("data", "convert", tmp_path / "a.jsonl", "--to", to, "--out", tmp_path / "good.jsonl", "--json")
+        assert ran.code == 2 and says in ran.document["error"]["message"]
+        assert (tmp_path / "good.jsonl").read_text() == "kept\n"
+    turns = [{"role": "user", "content": "System: q"}, {"role": "assistant", "content": "a"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}) + '\n{"messages": []}\n')
+    ran = cli("data", "convert", tmp_path / "a.jsonl", "--to", "bedrock", "--out", tmp_path / "b.jsonl", "--json")
+    says = "2 of 2 rows are faulty or do not fit bedrock: a.jsonl:2: "
+    assert ran.code == 2 and says in ran.document["error"]["message"]
+    assert not (tmp_path / "b.jsonl").exists()
+
+
 def test_check_compares_with_what_is_asked(cli, project, tmp_path, monkeypatch):
     folder = project()
     log = tmp_path / "log.txt"

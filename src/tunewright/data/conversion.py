@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tunewright.data.table import plain
@@ -16,15 +16,19 @@ _FROM = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "
 
 
 def convert(
-    examples: Iterable[Example], to: str, refused: Callable[[str, str], None] | None = None
+    examples: Iterable[Example],
+    to: str,
+    refused: Callable[[str, str], None] | None = None,
+    faulty: Sequence[tuple[str, str]] = (),
 ) -> Iterator[dict[str, Any]]:
     """The examples as rows of the shape `to`: "messages", "sharegpt", "alpaca", "prompt_completion", or the upload
     file of a tuning service: "openai", "together", "bedrock".
 
     An example that the shape cannot hold or the service would refuse (many turns or tools in a shape of one question
     and one answer) is left out and told to `refused`, its row and the reason. Without `refused`, or where too few rows
-    are left, all of them are told in a `DataError` at the end: how many, and the first ten by name. Raises `DataError`
-    too for an unknown shape and a file the service would not take.
+    or none are left, all of them are told in a `DataError` at the end: how many, and the first ten by name. So are then
+    the `faulty` rows, which are no examples and known when the last one is taken. Raises `DataError` too for an unknown
+    shape and a file the service would not take.
     """
     make = _SHAPES.get(to)
     if make is None:
@@ -42,20 +46,23 @@ def convert(
         count += 1
         size += len(json.dumps(row, ensure_ascii=False).encode()) + 1 if to in SHAPES else 0
         yield row
-    if left and (refused is None or count < max(1, LEAST.get(to, 0))):
-        raise _all(left, count, to)
+    few = count < max(1, LEAST.get(to, 0))
+    if (left and refused is None) or (few and (left or faulty)):
+        raise _all(left, faulty, count, to)
     fits(to, count, size)
 
 
-def _all(left: list[tuple[str, str]], count: int, to: str) -> DataError:
-    """What is wrong with every row that `to` cannot hold, the first ten by name."""
-    named = "; ".join(f"{row}: {reason}" for row, reason in left[:_NAMED])
-    more = f"; and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
+def _all(left: Sequence[tuple[str, str]], faulty: Sequence[tuple[str, str]], count: int, to: str) -> DataError:
+    """What is wrong with every row that is left out, the first ten by name."""
+    out = [*faulty, *left]
+    what = " or ".join([*(["are faulty"] if faulty else []), *([f"do not fit {to}"] if left else [])])
+    named = "; ".join(f"{row}: {reason}" for row, reason in out[:_NAMED])
+    more = f"; and {len(out) - _NAMED:,} more" if len(out) > _NAMED else ""
     least = LEAST.get(to, 0)
     few = f" {count:,} are left, and {to} takes no fewer than {least}." if count < least else ""
     return DataError(
-        f"{len(left):,} of {len(left) + count:,} rows do not fit {to}: {named}{more}.{few}",
-        remedy="Leave the rows out, or convert to messages or sharegpt.",
+        f"{len(out):,} of {len(out) + count:,} rows {what}: {named}{more}.{few}",
+        remedy="Leave the rows out, or convert to messages or sharegpt." if left else "Mend the rows, or add others.",
     )
 
 

@@ -149,7 +149,7 @@ def converted(
     """The rows of a data file in the shape `to`; and names and reasons of the faulty ones and of those that the shape
     cannot hold or the service would refuse, which are both left out.
 
-    Raises `DataError` as `recognise` and `convert` do.
+    Raises `DataError` as `recognise` and `convert` do: where no row is left, too.
     """
     reading = recognise(file, input=input, output=output)
     source = Source(given=str(file), path=file, name=file.name, reading=reading, test=False, system=system)
@@ -163,5 +163,5 @@ def converted(
             else:
                 faults.append((f"{file.name}:{row.number}", row.message))
 
-    made = list(convert(good(), to, lambda row, reason: refused.append((row, reason))))
+    made = list(convert(good(), to, lambda row, reason: refused.append((row, reason)), faults))
     return made, faults, refused
