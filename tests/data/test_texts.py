@@ -68,3 +68,30 @@ def test_texts_alone_are_no_examples(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         recognise(tmp_path / "docs")
     assert "subfolder per label" in error.value.remedy and "rag" in error.value.remedy
+
+
+@pytest.mark.parametrize("written", ["yes", "no", "12:30", "0123", "2026-11-27", "2026-99-99", "1e3", "true", "0x1F"])
+def test_a_head_says_what_is_written_in_it(tmp_path: Path, written: str) -> None:
+    for i in range(6):
+        _put(tmp_path / "notes" / f"{i}.md", f"---\noutput: Answer {i}.\n---\nQuestion {i}.\n")
+    _put(tmp_path / "notes" / "6.md", f"---\noutput: {written}\n---\nQuestion 6.\n")
+    result = run(tmp_path, "notes", split=NOT_SPLIT)
+    assert result.dataset.ledger.read == result.dataset.ledger.kept == 7
+    assert load(result.path, "train")[-1].answer.content == written
+
+
+@pytest.mark.parametrize("written", ["", "~", "null"])
+def test_a_head_that_says_nothing_is_no_answer(tmp_path: Path, written: str) -> None:
+    for i in range(6):
+        _put(tmp_path / "notes" / f"{i}.md", f"---\noutput: Answer {i}.\n---\nQuestion {i}.\n")
+    _put(tmp_path / "notes" / "6.md", f"---\noutput: {written}\n---\nQuestion 6.\n")
+    assert run(tmp_path, "notes", split=NOT_SPLIT).dataset.ledger.set_aside == {"empty_output": 1}
+
+
+def test_a_head_holds_lists_and_maps(tmp_path: Path) -> None:
+    for i in range(6):
+        _put(tmp_path / "notes" / f"{i}.md", f"---\noutput: {{city: Rome, seats: [{i}, 'null']}}\n---\nQuestion {i}.\n")
+    _put(tmp_path / "notes" / "6.md", f"---\noutput: {'[' * 5000}\n---\nToo deep.\n")
+    result = run(tmp_path, "notes", split=NOT_SPLIT)
+    assert result.dataset.ledger.set_aside == {"bad_row": 1}
+    assert load(result.path, "train")[1].answer.content == '{"city": "Rome", "seats": ["1", "null"]}'

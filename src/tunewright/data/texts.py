@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import yaml
 from tunewright.data.encoding import decode
 
 ENDINGS = (".txt", ".text", ".md", ".markdown")
+
+
+class _Written(yaml.BaseLoader):
+    """Every value is the text that is written, be it `no`, `12:30` or `0123`; only `null`, `~` and nothing are none."""
+
+
+_Written.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Written.add_constructor("tag:yaml.org,2002:null", lambda loader, node: None)
 
 
 def texts_of(folder: Path) -> list[Path]:
@@ -64,8 +73,8 @@ def _split(whole: str) -> tuple[dict[str, Any], str, str]:
     if end is None:
         return {}, whole, ""
     try:
-        head = yaml.safe_load("".join(lines[1:end]))
-    except yaml.YAMLError as error:
+        head = yaml.load("".join(lines[1:end]), Loader=_Written)  # noqa: S506  (it builds text, lists and maps alone)
+    except (yaml.YAMLError, RecursionError) as error:
         return {}, whole, f"the head is not YAML: {str(error).splitlines()[0]}"
     fields = head if isinstance(head, dict) else {}
     return {str(k): v for k, v in fields.items()}, "".join(lines[end + 1 :]), ""
