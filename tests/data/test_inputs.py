@@ -70,6 +70,22 @@ def test_a_query_is_read_and_what_it_gave_is_kept(tmp_path: Path) -> None:
             run(tmp_path, [{**source, "query": query}])
 
 
+def test_a_database_beside_the_recipe_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "my-project"
+    root.mkdir()
+    with sqlite3.connect(root / "shop.db") as base:
+        base.execute("CREATE TABLE t (question TEXT, answer TEXT)")
+        base.executemany("INSERT INTO t VALUES (?, ?)", [(r["prompt"], r["completion"]) for r in pairs(25)])
+    base.close()
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///shop.db", "sqlite:///file:shop.db?mode=ro&uri=true"):
+        assert run(root, [{"path": url, "query": "SELECT question, answer FROM t"}]).dataset.ledger.used == 25
+    for url in ("sqlite:///none.db", f"sqlite:///{tmp_path}/none.db", "sqlite:///file:none.db?uri=true"):
+        with pytest.raises(DataError, match="no such database"):
+            run(root, [{"path": url, "query": "SELECT question, answer FROM t"}])
+    assert not list(tmp_path.glob("*.db")) and [path.name for path in root.glob("*.db")] == ["shop.db"]
+
+
 def test_preference_pairs_teach_the_chosen_answer(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"prompt": f"q{i}?", "chosen": f"good {i}", "rejected": "bad"} for i in range(20)]
     reading = recognise(jsonl(tmp_path / "train.jsonl", rows))

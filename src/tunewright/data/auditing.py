@@ -207,7 +207,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
 def _kept(source: Any, root: Path, inputs: Path) -> hub.Kept:
     """Where a source of the recipe lies as a file; what a database or the hub has is kept under `inputs`."""
     if source.query:
-        return hub.Kept(snapshot(source.path, source.query, inputs), source.query)
+        return hub.Kept(snapshot(source.path, source.query, inputs, root), source.query)
     if source.path.startswith(hub.PREFIX):
         return hub.fetch(source.path, source.revision, source.config, source.split, inputs)
     return hub.Kept(root / source.path, source.path)

@@ -62,13 +62,14 @@ def named(metadata: dict[bytes, bytes] | None) -> Callable[[dict[str, Any]], dic
     return name if names else lambda row: row
 
 
-def snapshot(url: str, query: str, folder: Path) -> Path:
+def snapshot(url: str, query: str, folder: Path, root: Path) -> Path:
     """The rows that `query` gives at the database `url`, kept as a file in `folder`: what was read stays known.
 
-    Raises `DataError` when the database or the query cannot be used.
+    A database that is a file (SQLite) is looked for beside the recipe, in `root`. Raises `DataError` when the database
+    or the query cannot be used.
     """
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(_beside(url, root))
         with engine.connect() as connection:
             rows = connection.execute(sqlalchemy.text(query)).mappings()
             lines = [json.dumps(dict(row), ensure_ascii=False, default=str) for row in rows]
@@ -84,3 +85,19 @@ def snapshot(url: str, query: str, folder: Path) -> Path:
     path = folder / f"query-{digest(query, *lines)[:12]}.jsonl"
     write_text(path, "\n".join(lines) + "\n")
     return path
+
+
+def _beside(url: str, root: Path) -> sqlalchemy.URL:
+    """The URL with a relative file taken from `root`. SQLite would make a file that is missing: that is refused."""
+    given = sqlalchemy.make_url(url)
+    whole = given.database or ""
+    head = "file:" if whole.startswith("file:") else ""
+    name = whole.removeprefix(head)
+    if given.get_backend_name() != "sqlite" or name in ("", ":memory:") or given.query.get("mode") == "memory":
+        return given
+    path = root / name
+    if not path.is_file():
+        raise DataError(
+            "there is no such database.", where=str(path), remedy="Check the URL; its path is relative to the recipe."
+        )
+    return given.set(database=f"{head}{path}")
