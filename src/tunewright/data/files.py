@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
-from tunewright.data.encoding import decode
+from tunewright.data.delimited import table
 from tunewright.data.folders import arrow, files_of, named
+from tunewright.data.lines import lines
 from tunewright.data.texts import answered, texts
 from tunewright.errors import DataError
 
@@ -30,9 +30,6 @@ FORMATS = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
-# A record of a table that runs over more lines than this, and has the wrong fields, has an open quote.
-_SWALLOWED = 50
-_START = 1 << 20
 _WRAPPERS = ("data", "rows", "train", "examples", "items", "records")
 
 
@@ -94,46 +91,17 @@ def read(path: Path) -> Iterator[Raw]:
         elif kind in ("parquet", "arrow", "folder"):
             yield from _columnar(files_of(path) if kind == "folder" else [path])
         else:
-            yield from _table(path, "\t" if kind == "tsv" else None)
+            for number, (cells, fault, repaired) in enumerate(table(path, "\t" if kind == "tsv" else None), 1):
+                yield Raw(number, cells, fault, repaired)
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror or error}.", where=str(path), remedy="Check the file's permissions."
         ) from error
 
 
-def _lines(path: Path) -> Iterator[tuple[str, bool]]:
-    """Lines with their ends, and whether each was repaired. A byte-order mark says UTF-16 or is dropped."""
-    with path.open("rb") as file:
-        start = file.read(4)
-        file.seek(0)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            with path.open(encoding="utf-16", errors="replace", newline="") as text:
-                for line in text:
-                    yield line, "\ufffd" in line
-            return
-        for i, raw in enumerate(_ended(file)):
-            line, repaired = decode(raw)
-            yield (line.removeprefix("\ufeff") if i == 0 else line), repaired
-
-
-def _ended(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; where its start has none but carriage returns, as old Macs wrote, these end them."""
-    start = file.read(_START)
-    file.seek(0)
-    if b"\n" in start or b"\r" not in start:
-        yield from file
-        return
-    rest = b""
-    while block := file.read(_START):
-        *whole, rest = (rest + block).split(b"\r")
-        yield from (line + b"\n" for line in whole)
-    if rest:
-        yield rest
-
-
 def _jsonl(path: Path) -> Iterator[Raw]:
     number = 0
-    for line, repaired in _lines(path):
+    for line, repaired in lines(path):
         if not line.strip():
             continue
         number += 1
@@ -150,9 +118,8 @@ def _parsed(number: int, line: str, repaired: bool) -> Raw:
 
 def _json(path: Path) -> Iterator[Raw]:
     """A list of records, an object that wraps one, or JSON lines under the wrong ending."""
-    lines = list(_lines(path))
-    repaired = any(r for _, r in lines)
-    text = "".join(line for line, _ in lines)
+    given = list(lines(path))
+    text = "".join(line for line, _ in given)
     if not text.strip():
         raise DataError(
             "the file is empty.", where=str(path), remedy="Export the examples again, or name another file."
@@ -160,7 +127,7 @@ def _json(path: Path) -> Iterator[Raw]:
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if _is_lines(lines):
+        if _is_lines(given):
             yield from _jsonl(path)
             return
         line = f" on line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
@@ -174,13 +141,14 @@ def _json(path: Path) -> Iterator[Raw]:
             where=str(path),
             remedy="A JSON file must be a list of objects, one per example.",
         )
+    repaired = any(mended for _, mended in given)
     for number, value in enumerate(records, 1):
         yield Raw(number, value, repaired=repaired)
 
 
-def _is_lines(lines: list[tuple[str, bool]]) -> bool:
+def _is_lines(given: list[tuple[str, bool]]) -> bool:
     """Whether most lines are JSON objects on their own."""
-    texts = [line for line, _ in lines if line.strip()][:100]
+    texts = [line for line, _ in given if line.strip()][:100]
     good = sum(isinstance(_parsed(0, line, False).value, dict) for line in texts)
     return len(texts) > 0 and good * 2 > len(texts)
 
@@ -197,68 +165,6 @@ def _records(whole: Any) -> list[Any] | None:
             return lists[0]
         return [whole]
     return None
-
-
-def _table(path: Path, delimiter: str | None) -> Iterator[Raw]:
-    mended, ended = [False], [False]
-
-    def lines() -> Iterator[str]:
-        for line, repaired in _lines(path):
-            mended[0] |= repaired
-            yield line.replace("\0", "")
-        ended[0] = True
-
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(lines(), delimiter=delimiter or _delimiter(path))
-    header: list[str] | None = None
-    number = 0
-    while True:
-        before = reader.line_num
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            number += 1
-            yield Raw(number, fault=f"not a row of a table: {error}")
-            continue
-        repaired, mended[0] = mended[0], False
-        if not any(cell.strip() for cell in cells):
-            continue
-        if header is None:
-            header = _names(cells)
-            continue
-        number += 1
-        swallowed = reader.line_num - before
-        # Only an open quote makes the reader ask for lines behind the last one.
-        if ended[0] or (len(cells) != len(header) and swallowed > _SWALLOWED):
-            # Each line was meant as a row: counted as one, the share of faulty rows tells how bad it is.
-            fault = f"a quote opened in record {number} is not closed"
-            yield from (Raw(number + k, fault=fault, repaired=repaired) for k in range(swallowed))
-            number += swallowed - 1
-            continue
-        if len(cells) != len(header):
-            extra = [cell for cell in cells[len(header) :] if cell.strip()]
-            if len(cells) < len(header) or extra:
-                fault = f"{len(cells)} fields where the header has {len(header)}"
-                yield Raw(number, fault=fault, repaired=repaired)
-                continue
-        yield Raw(number, dict(zip(header, cells, strict=False)), repaired=repaired)
-
-
-def _names(cells: list[str]) -> list[str]:
-    """Column names, each once: unnamed ones are called by their place."""
-    names: list[str] = []
-    for i, cell in enumerate(cells, 1):
-        name = cell.strip() or f"column {i}"
-        names.append(name if name not in names else f"{name} ({i})")
-    return names
-
-
-def _delimiter(path: Path) -> str:
-    """The separator whose count in the header is largest; a comma where none is found."""
-    first = next((line for line, _ in _lines(path) if line.strip()), "")
-    return max(",;\t|", key=lambda mark: (first.count(mark), mark == ","))
 
 
 def _columnar(paths: list[Path]) -> Iterator[Raw]:
