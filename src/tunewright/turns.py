@@ -47,7 +47,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return str(value)
+        # Tables write NaN, which alone is not what it is, where there is nothing.
+        return "" if value != value else str(value)
     if isinstance(value, list):
         parts = [part.get("text") if isinstance(part, dict) else part for part in value]
         if all(isinstance(part, str) for part in parts):
