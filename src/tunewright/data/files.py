@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ FORMATS = {
     ".ipc": "arrow",
 }
 _WRAPPERS = ("data", "rows", "train", "examples", "items", "records")
+_BEYOND = re.compile(r"[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,18 @@ def _json(path: Path) -> Iterator[Raw]:
             where=str(path),
             remedy="A JSON file must be a list of objects, one per example.",
         )
-    repaired = any(mended for _, mended in given)
-    for number, value in enumerate(records, 1):
+    for number, (value, repaired) in enumerate(zip(records, _repaired(given, records), strict=True), 1):
         yield Raw(number, value, repaired=repaired)
+
+
+def _repaired(given: list[tuple[str, bool]], records: list[Any]) -> Iterator[bool]:
+    """Whether each record has text of a repaired line: it reads otherwise where what such lines hold is marked."""
+    if not any(repaired for _, repaired in given):
+        return itertools.repeat(False, len(records))
+    # Only characters beyond ASCII can have been repaired, and none of them is part of JSON's own marks.
+    marked = "".join(_BEYOND.sub(r"?\g<0>", line) if repaired else line for line, repaired in given)
+    others = _records(json.loads(marked)) or []
+    return (repr(one) != repr(other) for one, other in zip(records, others, strict=True))
 
 
 def _is_lines(given: list[tuple[str, bool]]) -> bool:
