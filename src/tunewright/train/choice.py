@@ -16,7 +16,7 @@ from tunewright.records import Rendered
 from tunewright.train.adapters import trainable
 from tunewright.train.fused import why_not
 from tunewright.train.head import REFUSALS, Cut, cut
-from tunewright.train.memory import give_back
+from tunewright.train.memory import give_back, is_out_of_memory
 from tunewright.train.settings import Settings
 from tunewright.train.step import DTYPES, Computer, Layout
 
@@ -28,6 +28,7 @@ _CHANCE = 1e-5
 # that keep the scores and logits of every token, could take more memory than any step of the run.
 _TELLING = 256
 _BEYOND_WINDOW = 128
+_PLAIN = "one example at a time"
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,18 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
     model.eval()
     found = cut(model, probe[0].ids)
     _assert_places(model, found, examples)
-    drops = _drops(model, probe[0])
-    share = settings.share and not drops
-    computing = partial(Computer, model, share=share, cut=found)
     # As plain as it can be: the head is cut off only where its logits would be too many.
     needed = found if found is not None and len(probe[-1].ids) > found.most else None
-    want = outcome(model, Computer(model, "float32", "alone", fused=False, share=False, cut=needed), probe)
+    plain = Computer(model, "float32", "alone", fused=False, share=False, cut=needed)
+    try:
+        drops, want = _drops(model, probe[0]), outcome(model, plain, probe)
+    except REFUSALS as error:
+        if settings.precision == "float32" or not plain.narrow or is_out_of_memory(error):
+            raise
+        # Nothing is there to hold a faster way against; in bfloat16, plainly, the family may be computed all the same.
+        computer = Computer(model, settings.precision, "alone", fused=False, share=False, cut=found)
+        return Choice(computer, _PLAIN, (f"forest by modules: no probe in float32, {_first_line(error)}",))
+    computing = partial(Computer, model, share=settings.share and not drops, cut=found)
     options: list[tuple[str, Layout, bool]] = [("modules", "forest", False), ("modules", "padded", False)]
     refused = []
     reason = why_not(model)
@@ -71,7 +78,7 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
             if drops:
                 _trains(model, computer, probe)
         except (TunewrightError, *REFUSALS) as error:
-            refused.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
+            refused.append(f"{name}: {_first_line(error)}")
             continue
         if gap <= _TOLERANCE:
             kept = fused and keeps(model, settings)
@@ -79,7 +86,11 @@ def choose(model: Any, examples: Sequence[Rendered], settings: Settings) -> Choi
                 computer = computing(settings.precision, layout, fused=fused, kept=kept)
             return Choice(computer, name, tuple(refused))
         refused.append(f"{name}: differs from one example at a time by {gap:.1e}")
-    return Choice(computing(settings.precision, "alone", fused=False), "one example at a time", tuple(refused))
+    return Choice(computing(settings.precision, "alone", fused=False), _PLAIN, tuple(refused))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def keeps(model: Any, settings: Settings) -> bool:
