@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.train.families import model_of, rows
+from tests.train.families import model_of, rows, seeing
 from tunewright.errors import Interrupted, RunError
 from tunewright.models import quantised
 from tunewright.train import FitResult, Settings, fit, loop, streams
@@ -242,6 +242,33 @@ def test_other_methods_resume_too(method: str, dequantise: str, tmp_path: Path) 
     name = "model.safetensors" if method == "full" else "adapter_model.safetensors"
     ours, theirs = (load_file(folder / "checkpoints" / "step-6" / name) for folder in (one, two))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_what_never_learns_is_no_hindrance(tmp_path: Path) -> None:
+    """No text gets into a vision tower: its adapters have no gradient, and AdamW keeps no moments of them."""
+    settings = Settings(
+        rank=2, target_modules=("q_proj", "v_proj"), effective_batch_size=4, steps=6, learning_rate=5e-3, checkpoints=2
+    )
+    one, two = tmp_path / "one", tmp_path / "two"
+    fit(seeing(), rows(10), [], settings, directory=one)
+    seen: list[Any] = []
+    stop = lambda: seen[-1].get("step") == 4  # noqa: E731
+    with pytest.raises(Interrupted):
+        fit(seeing(), rows(10), [], settings, directory=two, on_event=seen.append, should_stop=stop)
+    fit(seeing(), rows(10), [], settings, directory=two, resume=True)
+    assert _losses(one) == _losses(two)
+    for name in ("adapter_model.safetensors", "optimizer.safetensors"):
+        ours, theirs = (load_file(folder / "checkpoints" / "step-6" / name) for folder in (one, two))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+        assert any("vision_tower" in key for key in ours) == name.startswith("adapter")
+
+
+def test_a_run_that_has_only_skipped_steps_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(loop, "_gradients", lambda *_: float("nan"))
+        run(tmp_path, should_stop=lambda: True)
+    run(tmp_path, resume=True)
+    assert [step for step, _ in _losses(tmp_path)] == list(range(1, 25))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

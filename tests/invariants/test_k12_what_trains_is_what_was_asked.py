@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.train.families import model_of, rows
+from tests.train.families import model_of, rows, seeing
 from tunewright.errors import ModelError, TrainingError
 from tunewright.models import quantised
 from tunewright.records import Rendered
 from tunewright.train import Settings, fit, targets
-from tunewright.train.adapters import assert_alive, prepare, trainable
+from tunewright.train.adapters import assert_alive, not_adapted, prepare, trainable
+from tunewright.train.plain import gradients
 
 
 def _fit(folder: Path, told: list[Any], **changes: Any) -> Any:
@@ -116,6 +117,17 @@ def test_presets_resolve_per_family(family: str, preset: str, last_names: set[st
     assert len(chosen) == 3 * len(last_names)
     model = prepare(model_of(family), Settings(target_modules=preset))
     assert len(trainable(model)) == 2 * len(chosen)
+
+
+@pytest.mark.parametrize(("preset", "kinds"), [("minimal", 2), ("standard", 4), ("all-linear", 7)])
+def test_of_a_model_that_sees_only_what_text_goes_through_is_adapted(preset: str, kinds: int) -> None:
+    model = prepare(seeing(), Settings(target_modules=preset))
+    gradients(model, rows(2))
+    assert len(trainable(model)) == 2 * 3 * kinds
+    assert all(parameter.grad is not None for parameter in trainable(model).values())
+    assert not not_adapted(model)
+    # Named, they get one.
+    assert any("vision_tower" in name for name in targets(seeing(), ("q_proj",)))
 
 
 def test_a_layer_that_does_not_exist_is_named() -> None:

@@ -11,6 +11,7 @@ from transformers import (
     BambaConfig,
     BloomConfig,
     Gemma2Config,
+    Gemma3Config,
     Gemma3TextConfig,
     GPTNeoXConfig,
     GptOssConfig,
@@ -95,6 +96,21 @@ def model_of(family: str) -> Any:
         if "norm" in name and parameter.ndim == 1:
             parameter.data += 0.3 * torch.rand_like(parameter)
     return model.eval()
+
+
+def seeing() -> Any:
+    """A tiny random Gemma 3 that takes images beside text."""
+    torch.manual_seed(0)
+    sight = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(
+        text_config={**SMALL, "sliding_window": 256, "query_pre_attn_scalar": 8},
+        vision_config={"model_type": "siglip_vision_model", **sight, "image_size": 8, "patch_size": 4},
+        mm_tokens_per_image=4,
+        image_token_index=2,
+        boi_token_index=0,
+        eoi_token_index=1,
+    )
+    return AutoModelForCausalLM.from_config(config).eval()
 
 
 def rows(count: int = 8, *, prefix: int = 40, seed: int = 0, weighted: bool = True) -> list[Rendered]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -25,17 +25,19 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
     """Full names of the linear layers that get an adapter.
 
     `wanted` is a preset (`minimal`: query and value; `standard`: all of attention; `all-linear`: every linear layer
-    but the head), or last parts of layers' names. Raises `TrainingError` when a name fits nothing, or a head that is
-    the embeddings too.
+    but the head; each of them only where text goes through), or last parts of layers' names. Raises `TrainingError`
+    when a name fits nothing, or a head that is the embeddings too.
     """
     head = model.get_output_embeddings()
     linear = [name for name, m in model.named_modules() if is_linear(m) and m is not head]
+    begins = _text_model(model)
+    text = [name for name in linear if name.startswith(begins)]
     if wanted == "all-linear":
-        chosen = linear
+        chosen = text
     elif wanted in ("minimal", "standard"):
         names = _QUERY_VALUE if wanted == "minimal" else _ATTENTION
-        inside = [name for name in linear if name.rsplit(".", 1)[-1] in names]
-        dense = [name for name in linear if name.endswith(("attention.dense", "self_attention.dense"))]
+        inside = [name for name in text if name.rsplit(".", 1)[-1] in names]
+        dense = [name for name in text if name.endswith(("attention.dense", "self_attention.dense"))]
         chosen = inside + (dense if wanted == "standard" else [])
     else:
         asked = (wanted,) if isinstance(wanted, str) else wanted
@@ -57,6 +59,19 @@ def targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
             remedy="Use all-linear, or name the layers.",
         )
     return tuple(chosen)
+
+
+def _text_model(model: Any) -> str:
+    """What the names of modules begin with that text goes through: "" where that is the whole model.
+
+    One that sees or hears besides has a text model among its parts. No text gets into the others: an adapter there
+    would take memory and learn nothing.
+    """
+    if model.config.get_text_config() is model.config:
+        return ""
+    part = model.get_decoder()
+    name = next((name for name, module in model.named_modules() if module is part), "")
+    return f"{name}." if name and any(map(is_linear, part.modules())) else ""
 
 
 def _assert_apart(model: Any, head: Any, chosen: list[str]) -> None:
@@ -149,11 +164,14 @@ def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
 def not_adapted(model: Any) -> dict[str, int]:
     """Frozen matrices that are no linear layer, so that no preset reaches them, by name, with their number of weights.
 
-    Mixture-of-experts models keep their experts so. Embeddings are left out: nobody expects an adapter there.
+    Mixture-of-experts models keep their experts so. Left out is where nobody expects an adapter: embeddings, and what
+    text does not go through.
     """
     found: dict[str, int] = {}
-    for path, module in model.named_modules():
-        if isinstance(module, torch.nn.Embedding) or is_linear(module):
+    inside = model.get_base_model() if isinstance(model, PeftModel) else model
+    begins = _text_model(inside)
+    for path, module in inside.named_modules():
+        if not path.startswith(begins) or isinstance(module, torch.nn.Embedding) or is_linear(module):
             continue
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.ndim >= 2 and not parameter.requires_grad:

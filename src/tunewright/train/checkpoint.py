@@ -90,13 +90,17 @@ def _drop(path: Path) -> None:
 
 
 def restore(checkpoint: Saved, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Put model, optimiser and random state back as they were when `checkpoint` was saved."""
+    """Put model, optimiser and random state back as they were when `checkpoint` was saved.
+
+    AdamW has no state of what never had a gradient, so that goes on without.
+    """
     restore_weights(checkpoint.path, model)
     tensors = load_file(checkpoint.path / _OPTIMIZER)
     for name, parameter in trained(optimizer).items():
-        optimizer.state[parameter] = {
-            key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
-        }
+        if f"step.{name}" in tensors:
+            optimizer.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
+            }
     random = load_file(checkpoint.path / _RANDOM)
     torch.set_rng_state(random["cpu"])
     if "cuda" in random:
