@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tests.train.families import rows
-from tunewright.layout import flex, pack
+from tunewright.layout import attention, flex, pack
 from tunewright.layout.flex import BLOCK, block_mask, flexed
 from tunewright.layout.oracle import allowed
 
@@ -19,6 +21,22 @@ def test_the_mask_is_the_oracles(share: bool, window: int | None) -> None:
     index = torch.arange(batch.tokens)
     got = block_mask(batch, window).mask_mod(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])
     assert torch.equal(got, allowed(batch, window))
+
+
+def test_on_a_gpu_queries_and_keys_take_the_type_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under autocast rotary positions leave them in float32, and a kernel wants one type."""
+    batch = SimpleNamespace(ids=SimpleNamespace(is_cuda=True))
+    monkeypatch.setattr(attention, "_in_flight", [SimpleNamespace(batch=batch, masks={None: None})])
+    given: list[torch.dtype] = []
+
+    def flexed(*tensors: torch.Tensor) -> torch.Tensor:
+        given.extend(tensor.dtype for tensor in tensors[:3])
+        return tensors[2]
+
+    monkeypatch.setattr(attention, "flexed", flexed)
+    heads = torch.randn(3, 1, 2, 8, 16)
+    attention.forest_attention(torch.nn.Identity(), heads[0], heads[1], heads[2].bfloat16(), None)
+    assert set(given) == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("window", [None, 16])

@@ -87,18 +87,19 @@ def forest_attention(
     unknown = [name for name in _UNKNOWN if others.get(name) is not None]
     if unknown:
         raise TrainingError(f"attention asks for {', '.join(unknown)}, which a forest does not compute")
-    # A GPU takes FlexAttention, anything else the blocks.
+    # A GPU takes FlexAttention, anything else the blocks. Both want one type, and under autocast rotary positions leave
+    # queries and keys in float32.
     if flight.batch.ids.is_cuda:
         if sliding_window not in flight.masks:
             flight.masks[sliding_window] = block_mask(flight.batch, sliding_window)
         mask = flight.masks[sliding_window]
+        query, key = query.to(value.dtype), key.to(value.dtype)
         return flexed(query, key, value, mask, scale, softcap).transpose(1, 2).contiguous(), None
     plan = (sliding_window, softcap)
     if plan not in flight.plans:
         flight.plans[plan] = Attention(flight.batch, window=sliding_window, softcap=softcap)
     # [1, heads × group, tokens, size] → [heads, tokens, group, size]
     grouped = (query[0] * scale).view(heads, -1, tokens, size).transpose(1, 2).contiguous()
-    # Under autocast rotary positions leave queries and keys in float32; the products want one type.
     with torch.autocast(flight.batch.ids.device.type, enabled=False):
         out = _Differentiable.apply(grouped.to(value.dtype), key[0].to(value.dtype), value[0], flight.plans[plan])
     return out.permute(1, 0, 2, 3).reshape(1, tokens, -1, out.shape[-1]), None
