@@ -26,7 +26,10 @@ class TrainSpec(Spec):
     )
     micro_batch_size: Some | Auto = Field("auto", description="Examples per forward pass; never changes a result.")
     max_length: int = Field(2048, ge=8, description="Tokens per example; longer ones are cut, and counted.")
-    epochs: Above | Auto = Field("auto", description="Passes over the training rows.")
+    epochs: Above | Auto = Field(
+        "auto",
+        description="Passes over the training rows, in whole steps: one more pass fills the last.",
+    )
     learning_rate: Above | Auto = Field("auto", description="Peak learning rate.")
     loraplus_lr_ratio: AtLeastOne | Auto = Field(
         "auto",
