@@ -1,6 +1,7 @@
 """QLoRA through the journey: trained, evaluated and exported on one base in 4 bits, against rivals on the whole one."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -93,11 +94,15 @@ def test_merged_is_the_same_model_and_plain(done):
     assert proof.logprob_gap < 1e-4
     assert proof.suite_score == pytest.approx(proof.suite_score_trained)
     assert models.load(artifact.path).quantisation is None
+    assert "library_name: transformers" in (Path(artifact.path) / "README.md").read_text()
 
 
 def test_on_the_unquantised_base_it_is_offered_by_its_score_alone(done):
     project, _ = done
-    proof = journey.export(project, to="merged_unquantised").certificate
+    artifact = journey.export(project, to="merged_unquantised")
+    proof, made = artifact.certificate, Path(artifact.path)
+    assert read_json(made / "manifest.json")["base"]["quantisation"] is None
+    assert f"Its score on the held-out cases is {100 * proof.suite_score:.1f} %" in (made / "README.md").read_text()
     assert proof.logprob_gap > probes.TOLERANCE  # another model
     assert proof.ok == (proof.suite_score >= proof.suite_score_trained)
     run = project.folder.run()

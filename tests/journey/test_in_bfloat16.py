@@ -80,6 +80,17 @@ def test_a_run_from_a_gpu_is_exported_on_a_processor(project, outcome):
         assert proof.ok and proof.tokens_equal and proof.logprob_gap < 1e-4, form
 
 
+def test_a_scale_that_is_no_power_of_two_is_certified_in_float32(project, outcome):
+    """B takes the scale up and is rounded; in bfloat16 a sum here and there then falls on the other side."""
+    other = journey.open_project(project.folder.root, ["train.alpha=12"])
+    outcome = journey.run(other)
+    run = other.folder.run(outcome.run)
+    assert read_json(run.probes)["dtype"] == "bfloat16" and other.resolved["alpha"] / other.resolved["rank"] == 1.5
+    assert next(g for g in outcome.gates if g.name == "parity").ok
+    proof = read_json(other.folder.artifacts / f"{run.id}-adapter.json")["certificate"]
+    assert proof["ok"] and proof["tokens_equal"] and proof["differs_from_base"] and 0 < proof["logprob_gap"] < 1e-4
+
+
 def test_float32_is_kept_to_where_it_is_asked_for(project):
     for settings in (["train.precision=float32"], ["train.method=full"]):
         assert journey.open_project(project.folder.root, settings).base.dtype is torch.float32

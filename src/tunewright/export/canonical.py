@@ -45,6 +45,15 @@ def write_canonical(source: Path, into: Path) -> None:
     write_json(into / CONFIG, {**config, **plain})
 
 
+def scales_exactly(source: Path) -> bool:
+    """Whether `write_canonical` rounds nothing of the adapter in `source`: it scales by powers of two alone."""
+    config = read_json(source / CONFIG)
+    ranks = {config["r"], *(config.get("rank_pattern") or {}).values()}
+    alphas = {config["lora_alpha"], *(config.get("alpha_pattern") or {}).values()}
+    scales = [_times(alpha, rank, config) for alpha in alphas for rank in ranks]
+    return all(math.frexp(scale)[0] == 0.5 for scale in scales)
+
+
 def _canonical(name: str, tensor: torch.Tensor, config: Mapping[str, Any], rank: int) -> torch.Tensor:
     """The tensor called `name` scaled, where it is a B's, and filled up to `rank`; others as they are."""
     layer, _, part = name.removeprefix("base_model.model.").partition(".lora_")
@@ -66,4 +75,8 @@ def _scale(layer: str, config: Mapping[str, Any]) -> tuple[int, float]:
     ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
     rank = ranks.get(get_pattern_key(ranks, layer), config["r"])
     alpha = alphas.get(get_pattern_key(alphas, layer), config["lora_alpha"])
-    return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    return rank, _times(alpha, rank, config)
+
+
+def _times(alpha: float, rank: int, config: Mapping[str, Any]) -> float:
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
