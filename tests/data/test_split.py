@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewright.data import load
-from tunewright.data.rows import moment
+from tunewright.data.rows import _group, moment
 from tunewright.data.split import counts
 from tunewright.errors import DataError
 
@@ -176,3 +176,9 @@ def test_times_are_read(value: object, seconds: float) -> None:
 @pytest.mark.parametrize("value", [None, "", "soon", True, [], "12"])
 def test_what_is_no_time_is_none(value: object) -> None:
     assert math.isnan(moment(value))
+
+
+@pytest.mark.parametrize("missing", [None, "", math.nan])
+def test_rows_without_a_group_are_not_one_group(missing: object) -> None:
+    assert _group({"customer": missing}, "customer") is None
+    assert _group({"customer": 7}, "customer") == "7"

@@ -37,8 +37,21 @@ def test_the_fastest_split_is_looked_for_upwards(
     def run(*_: Any) -> dict[str, float]:
         return {"examples_per_s": rates[json.loads(prepared.read_text())["micro_batch"]]}
 
-    found = train._splits(run, "trl", task, prepared)
+    found = train._splits(run, "trl", task, prepared, 15.0)
     assert list(found) == tried
     left = json.loads(prepared.read_text())
     assert left["batch"] == 16
     assert left["micro_batch"] == max(tried, key=lambda micro: rates[micro])
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(1.0, 3), (300.0, 2), (700.0, 1), (5000.0, 1)])
+def test_turns_end_before_the_work_would_be_too_long(
+    seconds: float, turns: int, train: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(train.time, "monotonic", lambda: clock[0])
+    taken = 0
+    for _ in train._turns(3, 700.0):
+        taken += 1
+        clock[0] += seconds
+    assert taken == turns

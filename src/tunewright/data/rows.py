@@ -102,7 +102,8 @@ def _row(raw: Raw, source: Source, hide: Change | None) -> Row:
 
 def _group(value: Mapping[str, Any], column: str | None) -> str | None:
     group = value.get(column) if column else None
-    return None if group is None or group == "" else str(group)
+    # A table's missing number is NaN, and rows without a group are not one group.
+    return None if group is None or group == "" or group != group else str(group)
 
 
 def moment(value: Any) -> float:
