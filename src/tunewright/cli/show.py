@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def check(project: Any, terminal: Terminal) -> int:
     if project.bare:
         terminal.say("  next     tunewright init my-project --data FILE")
     else:
-        terminal.say(f"  next     tunewright run {_short(project.folder.root)}")
+        terminal.say(f"  next     {project.command('run')}")
     if terminal.as_json:
         terminal.document(done.as_dict())
     return 0 if ok else NO
@@ -125,7 +126,8 @@ def train(project: Any, terminal: Terminal, *, resume: bool) -> int:
     terminal.say()
     if result:
         terminal.say(f"  run      {result.run}")
-        terminal.say("  next     tunewright evaluate")
+        where = "" if project.folder.root == Path.cwd() else f" --project {shlex.quote(_short(project.folder.root))}"
+        terminal.say(f"  next     tunewright evaluate {result.run}{where}")
     if terminal.as_json:
         terminal.document(
             {**(result.model_dump(mode="json") if result else {"run": None}), "gates": [_dump(g) for g in gates]}
