@@ -12,8 +12,11 @@ from tests.render.conversations import (
     GOLDEN,
     LLAMA_LIKE,
     MISTRAL_LIKE,
+    PHI_LIKE,
     REWRITING,
+    SPACED_LIKE,
     SPECIAL,
+    SYSTEMLESS_LIKE,
     THINKING_LIKE,
     TOOLS,
     TRIMMING,
@@ -46,6 +49,30 @@ def test_other_families(template, name):
     renderer = Renderer(tiny(template, SPECIAL[template]))
     wanted = [m.content + renderer.terminator for m in GOLDEN[name].messages if m.role == "assistant"]
     assert said(renderer, GOLDEN[name]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("template", "around"),
+    [(PHI_LIKE, ("", "<|end|>")), (SPACED_LIKE, (" ", " </s>")), (SYSTEMLESS_LIKE, ("", "<end_of_turn>"))],
+)
+@pytest.mark.parametrize("name", ["one turn", "two turns", "unicode", "system"])
+def test_what_a_template_writes_around_any_answer_is_learned_with_it(template, around, name):
+    renderer = Renderer(tiny(template, SPECIAL[template]))
+    answers = [m.content for m in GOLDEN[name].messages if m.role == "assistant"]
+    assert said(renderer, GOLDEN[name]) == [around[0] + answer + around[1] for answer in answers]
+    rendered = renderer.render(GOLDEN[name])
+    assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(GOLDEN[name].prompt)
+    # And is no part of what the model is read to have said.
+    assert renderer.decode(rendered.ids[rendered.prompt_length :]) == answers[-1]
+
+
+def test_where_a_template_refuses_a_system_turn_its_words_stand_before_the_users():
+    renderer = Renderer(tiny(SYSTEMLESS_LIKE, SPECIAL[SYSTEMLESS_LIKE]))
+    assert "<start_of_turn>user\nBe brief.\n\nWhy?<end_of_turn>" in renderer.text(GOLDEN["system"].messages)
+    taken = Renderer(tiny(GEMMA_LIKE, SPECIAL[GEMMA_LIKE]))
+    assert "<start_of_turn>system\nBe brief.<end_of_turn>" in taken.text(GOLDEN["system"].messages)
+    with pytest.raises(RenderError, match="System role not supported"):  # nobody's words to stand before
+        renderer.prompt([Message("system", "Be brief.")])
 
 
 def test_tool_calls_are_supervised_whole(seedling_renderer):

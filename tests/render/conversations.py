@@ -63,7 +63,27 @@ ENDLESS = (
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
+# An end of text behind a last turn alone.
+PHI_LIKE = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
+)
+# No generation prompt, and spaces around any answer.
+SPACED_LIKE = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% elif m.role == 'assistant' %} {{ m.content | trim }} {{ eos_token }}{% else %}{{ m.content }}\n{% endif %}"
+    "{% endfor %}"
+)
+# No place for a system's turn.
+SYSTEMLESS_LIKE = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
 SPECIAL = {
+    PHI_LIKE: ["<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"],
+    SPACED_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],
+    SYSTEMLESS_LIKE: ["<bos>", "<start_of_turn>", "<end_of_turn>"],
     LLAMA_LIKE: ["<|begin|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
     GEMMA_LIKE: ["<bos>", "<start_of_turn>", "<end_of_turn>"],
     MISTRAL_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],

@@ -12,9 +12,11 @@ from transformers import PreTrainedTokenizerBase
 
 from tunewright.errors import RenderError
 from tunewright.records import Example, Message, Rendered, TokenFacts
-from tunewright.render.turns import Turn, as_dicts, as_tools, assistant_turns
+from tunewright.render.turns import Turn, as_dicts, as_tools, assistant_turns, with_system_in_user
 
 _VERSION = "render-1"
+# Stands for an answer: no template and no data has it.
+_MARK = "\ue000"
 
 
 class Renderer:
@@ -35,7 +37,9 @@ class Renderer:
         # A template with a thinking switch writes an empty thought before answers that have none; with the switch
         # off it writes the same in the prompt, so that the answer starts where the prompt ends.
         self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
-        self.terminator = self._find_terminator()
+        self._folds = False
+        self._folds = self._has_no_place_for_a_system()
+        self.terminator, self._spaces = self._find_terminator()
         own = tokenizer.convert_tokens_to_ids(self.terminator)
         self.stop_ids = frozenset({int(own), *(int(i) for i in stop_ids)})
         self.stop_id = int(own)
@@ -46,10 +50,16 @@ class Renderer:
         """Sixteen hex digits over template, tokenizer, terminators and our own way of rendering."""
         backend = self.tokenizer.backend_tokenizer.to_str()
         parts = [_VERSION, str(self.tokenizer.chat_template), backend, str(sorted(self.stop_ids))]
+        parts += ["system in user"] if self._folds else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), prompt: bool = False) -> str:
-        """The conversation as the template writes it; `prompt` adds the start of the assistant's turn."""
+        """The conversation as the template writes it; `prompt` adds the start of the assistant's turn.
+
+        Where the template refuses a system's turn (Gemma's do), its words stand before the user's first.
+        """
+        if self._folds:
+            messages = with_system_in_user(messages)
         try:
             return str(
                 self.tokenizer.apply_chat_template(
@@ -78,7 +88,7 @@ class Renderer:
             return self.text(messages, example.tools, prompt) if messages else self._empty(prompt)
 
         text = as_text(example.messages, False)
-        turns = assistant_turns(example.messages, text, as_text, self.terminator, example.row)
+        turns = assistant_turns(example.messages, text, as_text, self.terminator, example.row, self._spaces)
         if not turns:
             raise RenderError("there is no assistant turn to learn from.", where=example.row)
         text = text[: turns[-1].end]
@@ -96,9 +106,11 @@ class Renderer:
         return TokenFacts(len(whole.ids), whole.supervised, lost)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """What the assistant said: the text of `ids` without stop tokens."""
+        """What the assistant said: the text of `ids` without stop tokens, and without the template's own spaces."""
         kept = [i for i in ids if i not in self.stop_ids]
-        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        said = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        before, behind = self._spaces
+        return said.removeprefix(before).removesuffix(behind)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -108,8 +120,8 @@ class Renderer:
 
     def _empty(self, prompt: bool) -> str:
         """What the template writes before an assistant turn that comes first."""
-        whole = self.text((Message("assistant", "\ue000"),))
-        return whole[: whole.index("\ue000")] if prompt else ""
+        whole = self.text((Message("assistant", _MARK),))
+        return whole[: whole.index(_MARK)] if prompt else ""
 
     def _tokens(self, text: str, turns: list[Turn]) -> tuple[list[int], list[bool], int]:
         """Ids, whether each is supervised, and how many precede the last turn's first supervised one.
@@ -155,10 +167,29 @@ class Renderer:
                 where=row,
             )
 
-    def _find_terminator(self) -> str:
-        """The text that ends an assistant turn: what the template writes right after the content."""
-        mark = "\ue000"
-        tail = self.text((Message("user", "x"), Message("assistant", mark))).partition(mark)[2]
+    def _has_no_place_for_a_system(self) -> bool:
+        """Whether the template refuses a system's turn in a conversation that it takes without."""
+        turns = (Message("user", "x"), Message("assistant", _MARK))
+        try:
+            self.text(turns)
+        except RenderError:  # which is told when it is needed
+            return False
+        try:
+            self.text((Message("system", "x"), *turns))
+        except RenderError:
+            return True
+        return False
+
+    def _find_terminator(self) -> tuple[str, tuple[str, str]]:
+        """The text that ends an assistant turn, right after the content, and spaces that stand around any content.
+
+        The first of these come behind the generation prompt (Mistral's and Llama 2's write one there), the second
+        before the terminator.
+        """
+        head = self.text((Message("user", "x"),), prompt=True)
+        whole, _, tail = self.text((Message("user", "x"), Message("assistant", _MARK))).partition(_MARK)
+        before = whole.removeprefix(head) if whole.startswith(head) else ""
+        behind = tail[: len(tail) - len(tail.lstrip())]
         special = [t for t in self.tokenizer.all_special_tokens if t]
         special += [str(t) for t in self.tokenizer.added_tokens_decoder.values()]
         found = [t for t in set(special) if tail.lstrip().startswith(t)]
@@ -168,4 +199,4 @@ class Renderer:
                 "a model tuned with it would never learn to stop.",
                 remedy="Use a template that writes an end-of-turn token after assistant turns.",
             )
-        return str(max(found, key=len))
+        return str(max(found, key=len)), (before if before.isspace() else "", behind)

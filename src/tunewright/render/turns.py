@@ -27,12 +27,20 @@ class Turn:
 
 
 def assistant_turns(
-    messages: Sequence[Message], text: str, render: RenderText, terminator: str, row: str
+    messages: Sequence[Message],
+    text: str,
+    render: RenderText,
+    terminator: str,
+    row: str,
+    spaces: tuple[str, str] = ("", ""),
 ) -> list[Turn]:
     """All assistant turns of `text`, which is `render(messages, False)`.
 
-    Raises `RenderError` when the text between a generation prompt and its terminator is not the assistant's message.
+    `spaces` are what the template writes before any answer, behind the generation prompt, and between it and its
+    terminator: the model has to write them, so they are of the turn. Raises `RenderError` when the text between a
+    generation prompt and its terminator is not the assistant's message.
     """
+    around = spaces[0], spaces[1] + terminator
     turns = []
     for index, message in enumerate(messages):
         if message.role != "assistant":
@@ -41,7 +49,7 @@ def assistant_turns(
         if not text.startswith(head):
             raise _rewritten(row, index, head, text)
         end = _end(messages, index, text, render, terminator, len(head), row)
-        _check_content(message, text[len(head) : end], terminator, row, index)
+        _check_content(message, text[len(head) : end], around, row, index)
         turns.append(Turn(index, len(head), end))
     return turns
 
@@ -49,11 +57,12 @@ def assistant_turns(
 def _end(
     messages: Sequence[Message], index: int, text: str, render: RenderText, terminator: str, start: int, row: str
 ) -> int:
-    """One past the terminator of the turn that starts at `start`."""
+    """One past the terminator of the turn that starts at `start`.
+
+    What a template writes behind the terminator of a last turn alone (Phi-3 an end of text) is no part of the turn.
+    """
     whole = render(messages[: index + 1], False)
-    if not text.startswith(whole.rstrip()):
-        raise _rewritten(row, index, whole, text)
-    at = text.rfind(terminator, start, len(whole))
+    at = whole.rfind(terminator, start)
     if at < 0:
         raise RenderError(
             f"turn {index + 1} does not end with the template's terminator {terminator!r}: a model tuned on it would "
@@ -61,19 +70,26 @@ def _end(
             where=row,
             remedy="Add the terminator after assistant turns in the chat template.",
         )
+    # Where a last turn's end is the terminator once more, the turn's own is the one before.
+    while at >= 0 and not text.startswith(whole[: at + len(terminator)]):
+        at = whole.rfind(terminator, start, at)
+    if at < 0:
+        raise _rewritten(row, index, whole, text)
     return at + len(terminator)
 
 
-def _check_content(message: Message, said: str, terminator: str, row: str, index: int) -> None:
+def _check_content(message: Message, said: str, around: tuple[str, str], row: str, index: int) -> None:
+    """`around` is what the template writes before and behind any answer, the terminator included."""
+    before, behind = around
     if message.tool_calls:
         missing = [c["name"] for c in message.tool_calls if str(c["name"]) not in said]
         ok = not missing and (said.startswith(message.content) or message.content in said)
     else:
-        ok = said == message.content + terminator
+        ok = said == before + message.content + behind
     if not ok:
         raise RenderError(
             f"the template changes what the assistant says in turn {index + 1}.\n"
-            f"    the data says:      {(message.content + terminator)!r}\n"
+            f"    the data says:      {(before + message.content + behind)!r}\n"
             f"    the template says:  {said!r}",
             where=row,
             remedy="Change the data to the form the template writes, or use a template that leaves answers alone.",
@@ -90,6 +106,14 @@ def _rewritten(row: str, index: int, head: str, text: str) -> RenderError:
         where=row,
         remedy="Split the conversation so that only its last turn is trained, or use a template that is append-only.",
     )
+
+
+def with_system_in_user(messages: Sequence[Message]) -> Sequence[Message]:
+    """The turns for a template without a place for a system's: its words stand before those of the user's first."""
+    if len(messages) < 2 or (messages[0].role, messages[1].role) != ("system", "user"):
+        return messages
+    system, user = messages[:2]
+    return [Message("user", f"{system.content}\n\n{user.content}"), *messages[2:]]
 
 
 def as_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
