@@ -179,3 +179,40 @@ def test_a_key_from_the_environment_may_end_with_a_line(server, monkeypatch):
         with pytest.raises(RecipeError, match="KEY_OF_SERVER") as caught:
             outside.server(server["url"], "m", **asked)
         assert "abc" not in str(caught.value) and caught.value.exit_code == 2
+
+
+def test_calls_and_their_answers_are_sent_as_openai_wants_them(server):
+    server["script"] = [(200, echo)]
+    one, _ = endpoint(server)
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Rome"}}}
+    turns = [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": "", "tool_calls": [call, call]},
+        {"role": "tool", "content": "clear"},
+        {"role": "tool", "content": "clear still"},
+    ]
+    one.chat([turns], Sampling(max_new_tokens=4))
+    sent = server["asked"][0]["messages"]
+    ids = [c["id"] for c in sent[1]["tool_calls"]]
+    assert len(set(ids)) == 2 and [m["tool_call_id"] for m in sent[2:]] == ids
+    assert json.loads(sent[1]["tool_calls"][0]["function"]["arguments"]) == {"city": "Rome"}
+    assert call["function"]["arguments"] == {"city": "Rome"}  # what was given is left alone
+
+
+def test_a_reply_cut_before_its_first_word_is_no_answer(server):
+    cut = {"choices": [{"message": {"content": None}, "finish_reason": "length"}], "usage": {"completion_tokens": 4}}
+    server["script"] = [(200, cut)]
+    one, _ = endpoint(server)
+    (reply,) = one.chat(ask(["a"]), Sampling(max_new_tokens=4), tolerate=True)
+    assert not reply.stopped and "before it said a word" in reply.refused
+    half = {"choices": [{"message": {"content": "bil"}, "finish_reason": "length"}]}
+    server["script"] = [(200, half)]
+    (reply,) = one.chat(ask(["a"]), Sampling(max_new_tokens=4), tolerate=True)
+    assert reply.text == "bil" and reply.refused is None
+
+
+def test_what_a_server_does_not_count_has_no_cost(server):
+    server["script"] = [(200, {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})]
+    one, _ = endpoint(server, prices=(2.0, 8.0))
+    (reply,) = one.chat(ask(["a"]), Sampling(max_new_tokens=4))
+    assert one.cost(reply) is None

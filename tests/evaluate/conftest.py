@@ -8,8 +8,9 @@ from tunewright.records import Example, Generation, Message
 class FakeEngine:
     """Answers with what `answer(prompt)` gives; token ids are code points, 3 is the stop token."""
 
-    def __init__(self, answer, identity="fake"):
+    def __init__(self, answer, identity="fake", positions=1 << 40):
         self.answer = answer
+        self.positions = positions
         self.identity = identity
         self.asked = []
 

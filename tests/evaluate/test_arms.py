@@ -62,6 +62,18 @@ def test_a_stopped_arm_goes_on_where_it_was_and_a_changed_one_starts_anew(ticket
     assert len(read_predictions(path)) == 40
 
 
+def test_a_case_too_long_for_the_model_is_counted_apart(tickets, tmp_path):
+    suite = make_suite([*tickets, example("x" * 500, tickets[0].answer.content, "t.jsonl:99")], SuiteSpec(), seed=0)
+    path = tmp_path / "predictions.jsonl"
+    found = arm("base", suite, FakeEngine(gold(suite), positions=300), path)
+    (apart,) = [p for p in found if p.error]
+    assert apart.score is None and apart.key == "" and "the model 300 positions" in apart.error
+    assert [p.score for p in found if p is not apart] == [1.0] * 40
+    # With room for it, it is asked after all, and it alone.
+    roomy = FakeEngine(gold(suite), positions=3000)
+    assert [p.score for p in arm("base", suite, roomy, path)] == [1.0] * 41 and len(roomy.asked) == 1
+
+
 def test_rescoring_generates_nothing(tickets, tmp_path):
     path = tmp_path / "predictions.jsonl"
     suite = make_suite(tickets, SuiteSpec(scorers=("exact",)), seed=0)

@@ -130,8 +130,9 @@ class Endpoint:
         return replies
 
     def cost(self, reply: Reply) -> float | None:
-        """What the reply cost, in the prices' currency; None where no prices are known."""
-        if self.prices is None:
+        """What the reply cost, in the prices' currency; None without prices, or where the server counts nothing."""
+        uncounted = not (reply.refused or reply.prompt_tokens or reply.completion_tokens)
+        if self.prices is None or uncounted:
             return None
         prompt, completion = self.prices
         return (reply.prompt_tokens * prompt + reply.completion_tokens * completion) / 1e6
@@ -139,7 +140,7 @@ class Endpoint:
     def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> bytes:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [dict(m) for m in messages],
+            "messages": _with_call_ids(messages),
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
         }
@@ -203,13 +204,38 @@ class Endpoint:
                 where=self.url,
                 remedy="The URL must be that of an OpenAI-compatible server, ending in /v1.",
             ) from None
+        said, stopped = "\n".join([*([text] if text else []), *calls]), choice.get("finish_reason") != "length"
         return Reply(
-            "\n".join([*([text] if text else []), *calls]),
+            said,
             seconds,
             int(usage.get("prompt_tokens") or 0),
             int(usage.get("completion_tokens") or 0),
-            choice.get("finish_reason") != "length",
+            stopped,
+            # Whoever thinks first may have no token left for a word: that is no answer, and no wrong one either.
+            None if said or stopped else "had spent all its tokens before it said a word",
         )
+
+
+def _with_call_ids(messages: Messages) -> list[dict[str, Any]]:
+    """The turns as OpenAI wants them: arguments as JSON text, and an id for each call, which its answer names."""
+    turns: list[dict[str, Any]] = []
+    waiting: list[str] = []
+    for place, message in enumerate(messages):
+        turn = dict(message)
+        if turn.get("tool_calls"):
+            waiting = [f"call_{place}_{number}" for number in range(len(turn["tool_calls"]))]
+            turn["tool_calls"] = [_with_id(call, own) for call, own in zip(turn["tool_calls"], waiting, strict=True)]
+        elif turn.get("role") == "tool" and waiting:
+            turn["tool_call_id"] = waiting.pop(0)
+        turns.append(turn)
+    return turns
+
+
+def _with_id(call: Mapping[str, Any], own: str) -> dict[str, Any]:
+    function = dict(call.get("function", call))
+    if not isinstance(function.get("arguments"), str):
+        function["arguments"] = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
+    return {"id": own, "type": "function", "function": function}
 
 
 def _call_text(function: Mapping[str, Any]) -> str:

@@ -24,10 +24,16 @@ Arrived = Callable[[int, Generation], None]
 
 
 class Engine(Protocol):
-    """Anything that continues token ids. `identity` names weights and adapter, for caches."""
+    """Anything that continues token ids. `identity` names weights and adapter, for caches.
+
+    A prompt and its answer have `positions` tokens at most.
+    """
 
     @property
     def identity(self) -> str: ...
+
+    @property
+    def positions(self) -> int: ...
 
     def generate(
         self,
@@ -101,7 +107,7 @@ class TorchEngine:
         lists = [list(p) for p in prompts]
         if any(not p for p in lists):
             raise ValueError("a prompt has no tokens")
-        self._refuse_longer(lists, self._positions() - 1)
+        self._refuse_longer(lists, self.positions - 1)
         done: list[Generation | None] = [None] * len(lists)
         shares = self.shares_prefixes and self._fits(lists, sampling.max_new_tokens)
         limits = [len(p) - 1 for p in lists] if shares else [0] * len(lists)
@@ -117,7 +123,7 @@ class TorchEngine:
                     outputs = plain.generate(self.model, rows, sampling, self.stop_ids, self.pad_id, chooser)
                 seconds = (time.perf_counter() - began) / len(batch.rows)
                 for i, ids in zip(batch.rows, outputs, strict=True):
-                    del ids[self._positions() - len(lists[i]) :]
+                    del ids[self.positions - len(lists[i]) :]
                     made = Generation(tuple(ids), seconds, bool(ids) and ids[-1] in self.stop_ids)
                     done[i] = made
                     if arrived is not None:
@@ -137,7 +143,7 @@ class TorchEngine:
         lists = [list(s) for s in sequences]
         if any(not 1 <= start <= len(ids) for ids, start in zip(lists, starts, strict=True)):
             raise ValueError("a start must lie between 1 and the length of its sequence")
-        self._refuse_longer(lists, self._positions())
+        self._refuse_longer(lists, self.positions)
         scored: list[list[float]] = [[] for _ in lists]
         work = [i for i, ids in enumerate(lists) if starts[i] < len(ids)]
         shares = self.shares_prefixes and self._fits(lists, 0)
@@ -160,7 +166,8 @@ class TorchEngine:
                     progress(len(batch.rows))
         return scored
 
-    def _positions(self) -> int:
+    @property
+    def positions(self) -> int:
         """How many tokens the model can tell apart by place; without bound where its configuration names none."""
         config = self.model.config.get_text_config()
         return int(getattr(config, "max_position_embeddings", None) or 1 << 40)
@@ -169,7 +176,7 @@ class TorchEngine:
         longest = max(map(len, lists), default=0)
         if longest > most:
             raise ModelError(
-                f"a text of {longest} tokens is too long for the model's {self._positions()} positions.",
+                f"a text of {longest} tokens is too long for the model's {self.positions} positions.",
                 where="generation",
                 remedy="Shorten the prompts (fewer examples or documents in them), or take a model with more context.",
             )
@@ -322,7 +329,7 @@ class TorchEngine:
         outputs: list[list[int]] = [[] for _ in batch.rows]
         live = list(range(len(batch.rows)))  # rows of the forest, as places in the batch
         finished: set[int] = set()
-        positions = self._positions()
+        positions = self.positions
         recording: recorded.Recorded | None = None
         for step in range(longest):
             tokens = chooser(logits, live)

@@ -60,6 +60,7 @@ def run_arm(
     as they are made; answers already there or in `also` under the same key (by any arm) are taken over, scored anew.
     At the end `path` holds one line per case of this arm. `progress(done, total)` is told as cases finish. `extra` are
     the measures for scorers that need more than an answer. An endpoint is sent the messages; its template is its own.
+    A case too long for the model is counted apart. Raises `ModelError` where all are.
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
@@ -77,12 +78,23 @@ def run_arm(
         append_line(path, done[place].model_dump(mode="json"))
 
     missing = {place: ids for place, ids in enumerate(rendered) if place not in done}
-    _generate(engine, missing, sampling, keep, lambda: _tell(progress, len(done), len(suite.cases)))
-    found = _measured(suite, [done[place] for place in range(len(keys))], asked, extra)
+    beyond = {p: _too_long(name, suite, p, ids, engine) for p, ids in missing.items() if len(ids) >= engine.positions}
+    if len(beyond) < len(keys):  # else it is no matter of single cases, and the engine says so
+        missing = {place: ids for place, ids in missing.items() if place not in beyond}
+    _generate(engine, missing, sampling, keep, lambda: _tell(progress, len(done) + len(beyond), len(suite.cases)))
+    found = _measured(suite, [{**beyond, **done}[place] for place in range(len(keys))], asked, extra)
+    found = [beyond.get(place, row) for place, row in enumerate(found)]
     if name in LOOKING_UP:
         found = [_with_lookup(p, c, m) for p, c, m in zip(found, suite.cases, asked, strict=True)]
     _settle(path, name, found)
     return found
+
+
+def _too_long(name: str, suite: Suite, place: int, prompt: Sequence[int], engine: Engine) -> Prediction:
+    """A case that the model has no room to answer: no score, and no key to be found again by (K18)."""
+    none: dict[str, float | None] = dict.fromkeys(suite.scorers)
+    why = f"the prompt has {len(prompt)} tokens, the model {engine.positions} positions"
+    return Prediction(case=suite.cases[place].id, arm=name, text="", score=None, seconds=0.0, scores=none, error=why)
 
 
 def _generate(
