@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunewright.records import Message
@@ -133,3 +133,29 @@ def conversation(turns: list[Message]) -> tuple[Message, ...]:
     if len(turns) == 1:
         raise BadRow("role_order", "an answer without a question")
     return tuple(turns)
+
+
+def with_call_ids(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Turns as OpenAI's services want them: arguments as JSON text, and an id for each call.
+
+    A tool's turn names the call it answers; one that answers none has no `tool_call_id`.
+    """
+    found: list[dict[str, Any]] = []
+    waiting: list[str] = []
+    for place, turn in enumerate(turns):
+        one = dict(turn)
+        if one.get("tool_calls"):
+            waiting = [f"call_{place}_{number}" for number in range(len(one["tool_calls"]))]
+            one["content"] = one.get("content") or None
+            one["tool_calls"] = [_with_id(call, own) for call, own in zip(one["tool_calls"], waiting, strict=True)]
+        elif one.get("role") == "tool" and waiting:
+            one["tool_call_id"] = waiting.pop(0)
+        found.append(one)
+    return found
+
+
+def _with_id(call: Mapping[str, Any], own: str) -> dict[str, Any]:
+    function = dict(call.get("function", call))
+    if not isinstance(function.get("arguments"), str):
+        function["arguments"] = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
+    return {"id": own, "type": "function", "function": function}

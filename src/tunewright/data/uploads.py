@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from tunewright.errors import DataError
 from tunewright.records import Example
+from tunewright.turns import with_call_ids
 
 # What the services say of a file, as read in November 2026: fewest rows, most bytes.
 LEAST = {"openai": 10}
@@ -18,27 +18,9 @@ _RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[E
 
 def openai(example: Example) -> dict[str, Any]:
     """OpenAI's chat format: arguments of tool calls are JSON texts, and tool turns name the call they answer."""
-    turns: list[dict[str, Any]] = []
-    waiting: list[str] = []
-    for m in example.messages:
-        turn: dict[str, Any] = {"role": m.role, "content": m.content}
-        if m.tool_calls:
-            names = [f"call_{len(turns)}_{k}" for k in range(len(m.tool_calls))]
-            waiting = list(names)
-            turn["content"] = m.content or None
-            turn["tool_calls"] = [
-                {
-                    "id": name,
-                    "type": "function",
-                    "function": {"name": call["name"], "arguments": json.dumps(call["arguments"], ensure_ascii=False)},
-                }
-                for name, call in zip(names, m.tool_calls, strict=True)
-            ]
-        elif m.role == "tool":
-            if not waiting:
-                raise _refused(example, "openai", "a tool turn answers no call")
-            turn["tool_call_id"] = waiting.pop(0)
-        turns.append(turn)
+    turns = with_call_ids([m.as_dict() for m in example.messages])
+    if any(turn["role"] == "tool" and "tool_call_id" not in turn for turn in turns):
+        raise _refused(example, "openai", "a tool turn answers no call")
     row: dict[str, Any] = {"messages": turns}
     return {**row, "tools": [dict(t) for t in example.tools]} if example.tools else row
 

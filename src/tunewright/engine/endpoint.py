@@ -16,6 +16,7 @@ from typing import Any
 
 from tunewright.engine.sampling import Sampling
 from tunewright.errors import EndpointError
+from tunewright.turns import with_call_ids
 
 # Answers worth another try: too many requests, and the server's own troubles.
 PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -140,7 +141,7 @@ class Endpoint:
     def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> bytes:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": _with_call_ids(messages),
+            "messages": with_call_ids(messages),
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
         }
@@ -214,28 +215,6 @@ class Endpoint:
             # Whoever thinks first may have no token left for a word: that is no answer, and no wrong one either.
             None if said or stopped else "had spent all its tokens before it said a word",
         )
-
-
-def _with_call_ids(messages: Messages) -> list[dict[str, Any]]:
-    """The turns as OpenAI wants them: arguments as JSON text, and an id for each call, which its answer names."""
-    turns: list[dict[str, Any]] = []
-    waiting: list[str] = []
-    for place, message in enumerate(messages):
-        turn = dict(message)
-        if turn.get("tool_calls"):
-            waiting = [f"call_{place}_{number}" for number in range(len(turn["tool_calls"]))]
-            turn["tool_calls"] = [_with_id(call, own) for call, own in zip(turn["tool_calls"], waiting, strict=True)]
-        elif turn.get("role") == "tool" and waiting:
-            turn["tool_call_id"] = waiting.pop(0)
-        turns.append(turn)
-    return turns
-
-
-def _with_id(call: Mapping[str, Any], own: str) -> dict[str, Any]:
-    function = dict(call.get("function", call))
-    if not isinstance(function.get("arguments"), str):
-        function["arguments"] = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
-    return {"id": own, "type": "function", "function": function}
 
 
 def _call_text(function: Mapping[str, Any]) -> str:
