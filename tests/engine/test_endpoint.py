@@ -12,7 +12,7 @@ from tunewright.errors import EndpointError, RecipeError
 
 @pytest.fixture
 def server():
-    """A server that plays a script: each entry is a status and a body, the last one stays."""
+    """A server that plays a script: each entry is a status and a body (or what makes both), the last one stays."""
     state = {"script": [], "asked": [], "headers": [], "busy": 0, "most": 0}
     lock = threading.Lock()
 
@@ -27,7 +27,7 @@ def server():
                 script = state["script"]
                 status, answer = script.pop(0) if len(script) > 1 else script[0]
             if callable(answer):
-                answer = answer(body)
+                status, answer = answer(body) if status is None else (status, answer(body))
             with lock:
                 state["busy"] -= 1
             raw = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
@@ -168,16 +168,17 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(ending):
 
 def test_a_key_from_the_environment_may_end_with_a_line(server, monkeypatch):
     from tunewright.joins import outside
+    from tunewright.recipe.spec import ServerSpec
 
     server["script"] = [(200, echo)]
-    asked = {"privacy": "local", "where": "judge", "key_env": "KEY_OF_SERVER"}
+    asked = ServerSpec(url=server["url"], model="m", key_env="KEY_OF_SERVER")
     monkeypatch.setenv("KEY_OF_SERVER", " sk-abc\r\n")
-    assert outside.server(server["url"], "m", **asked).chat(ask(["a"]), Sampling())[0].text == "A"
+    assert outside.server(asked, privacy="local", where="judge").chat(ask(["a"]), Sampling())[0].text == "A"
     assert server["headers"][0][1] == "Bearer sk-abc"
     for wrong in ("sk-\nabc", "sk-abc\x01", " \n"):
         monkeypatch.setenv("KEY_OF_SERVER", wrong)
         with pytest.raises(RecipeError, match="KEY_OF_SERVER") as caught:
-            outside.server(server["url"], "m", **asked)
+            outside.server(asked, privacy="local", where="judge")
         assert "abc" not in str(caught.value) and caught.value.exit_code == 2
 
 
@@ -216,3 +217,61 @@ def test_what_a_server_does_not_count_has_no_cost(server):
     one, _ = endpoint(server, prices=(2.0, 8.0))
     (reply,) = one.chat(ask(["a"]), Sampling(max_new_tokens=4))
     assert one.cost(reply) is None
+
+
+def newer(body):
+    """A model that thinks first, as its service refuses what it does not take: one thing a time."""
+    for name, code in (("max_tokens", "unsupported_parameter"), ("temperature", "unsupported_value")):
+        if name in body:
+            return 400, {"error": {"message": f"Unsupported: '{name}'.", "param": name, "code": code}}
+    return 200, echo(body)
+
+
+def test_what_a_newer_model_takes_otherwise_is_learnt_once(server):
+    server["script"] = [(None, newer)]
+    one, waits = endpoint(server, concurrency=1, retries=0)
+    assert not one.drawn
+    texts = [r.text for r in one.chat(ask(["a", "b", "c"]), Sampling(max_new_tokens=9))]
+    assert texts == ["A", "B", "C"] and waits == [] and one.drawn
+    assert len(server["asked"]) == 5, "two refusals, and then no more"
+    assert all(body.keys() == {"model", "messages", "max_completion_tokens"} for body in server["asked"][2:])
+    assert server["asked"][-1]["max_completion_tokens"] == 9
+
+
+def test_many_at_once_learn_it_together(server):
+    server["script"] = [(None, newer)]
+    one, _ = endpoint(server, concurrency=8, retries=0)
+    replies = one.chat(ask([f"q{i}" for i in range(32)]), Sampling(), tolerate=True)
+    assert [r.text for r in replies] == [f"Q{i}" for i in range(32)]
+
+
+def test_a_value_that_is_refused_is_not_taken_for_a_name_that_is(server):
+    said = {"error": {"message": "max_tokens is too large: 9.", "param": "max_tokens", "code": "invalid_value"}}
+    server["script"] = [(400, said)]
+    with pytest.raises(EndpointError, match="too large"):
+        endpoint(server)[0].chat(ask(["a"]), Sampling())
+    assert len(server["asked"]) == 1
+    # A service that only words it is understood too, and one that goes on refusing is not asked for ever.
+    server["script"] = [(400, "Use 'max_completion_tokens' instead of 'max_tokens'.")]
+    with pytest.raises(EndpointError, match="instead"):
+        endpoint(server)[0].chat(ask(["a"]), Sampling())
+    assert len(server["asked"]) == 3 and "max_completion_tokens" in server["asked"][-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("<think>\nA lot.\n</think>\n\nbilling", "billing"),
+        ("  <thinking>a <think> b</thinking>refund", "refund"),
+        ("use <think> tags", "use <think> tags"),
+        ("billing", "billing"),
+    ],
+)
+def test_what_a_model_thinks_first_is_no_part_of_its_answer(server, said, text):
+    server["script"] = [(200, {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})]
+    assert endpoint(server)[0].chat(ask(["a"]), Sampling())[0].text == text
+
+
+def test_a_thought_that_is_cut_off_is_no_answer(server):
+    server["script"] = [(200, {"choices": [{"message": {"content": "<think>hm, "}, "finish_reason": "length"}]})]
+    assert "max_tokens" in endpoint(server)[0].chat(ask(["a"]), Sampling())[0].refused

@@ -209,6 +209,7 @@ class FakeEndpoint:
     identity = "endpoint:x:m"
 
     url = "x"
+    drawn = False
 
     def __init__(self, breaks_after=None, refuses="never said"):
         self.asked, self.breaks_after, self.refuses = [], breaks_after, refuses
@@ -239,6 +240,7 @@ def test_an_endpoint_is_an_arm_and_is_asked_once(tickets, tmp_path):
     settings = {"prompts": lambda case: case.messages, "sampling": Sampling(), "path": path}
     found = run_endpoint("external", suite, one, **settings)
     assert [p.score for p in found] == [1.0] * 40
+    assert found[0].tokens == (4, 2) and not decide(suite, {"external": found}).arms[0].drawn
     again = run_endpoint("external", suite, one, **settings)
     assert len(one.asked) == 40
     assert decide(suite, {"external": again}).arms[0].cost == pytest.approx(2.0)

@@ -22,9 +22,16 @@ def test_a_second_baseline_asks_nobody_twice(cli, project, scripted, monkeypatch
     assert len(scripted.asked) == 6
     assert again["run"] != first.document["run"] and again["arms"] == first.document["arms"]
     assert len(list(read_lines(folder / ".tunewright" / "runs" / again["run"] / "predictions.jsonl"))) == 18
-    # Another prompt is another question.
+    # Prices may be set after the answers: they are counted with those of today.
+    dearer = f"arms=[{{external: {{url: '{scripted.url}', model: big, prices: [10, 1]}}}}]"
+    arm = cli("baseline", folder, "--json", "--set", dearer).document["arms"][0]
+    assert len(scripted.asked) == 6 and arm["cost"] == pytest.approx(1000 * 1002 / 1e6)
+    # Another prompt is another question, and so is room for another length.
+    more = dearer.replace("10, 1]", "10, 1], max_tokens: 999")
+    assert cli("baseline", folder, "--json", "--set", more).code == 0
+    assert len(scripted.asked) == 12 and scripted.asked[-1]["max_tokens"] == 999 != scripted.asked[0]["max_tokens"]
     other = cli("baseline", folder, "--json", "--set", "data.system=Name a colour.")
-    assert other.code == 0 and len(scripted.asked) == 12
+    assert other.code == 0 and len(scripted.asked) == 18
 
 
 def test_a_server_that_breaks_midway_is_asked_only_what_is_missing(cli, project, scripted):

@@ -248,9 +248,10 @@ def test_dates_are_written_out() -> None:
     assert "23 Nov 2026" in alone(evidence_page(dataclasses.replace(EVIDENCE, date="2026-11-23"))).text
 
 
-def test_a_scorer_that_failed_is_told_apart_from_a_wrong_answer() -> None:
-    arms = (*EVIDENCE.arms[:2], arm("few_shot", 0.614, 0.572, 0.655, errors=3))
-    assert "the scorer failed on 3 answers" in alone(evidence_page(dataclasses.replace(EVIDENCE, arms=arms))).text
+def test_a_scorer_that_failed_is_told_apart_from_a_wrong_answer_and_drawn_answers_as_drawn() -> None:
+    arms = (*EVIDENCE.arms[:2], arm("few_shot", 0.614, 0.572, 0.655, errors=3).model_copy(update={"drawn": True}))
+    text = alone(evidence_page(dataclasses.replace(EVIDENCE, arms=arms))).text
+    assert "3 answers could not be scored" in text and text.count("answers are drawn") == 1
 
 
 def test_hostile_words_stay_words_everywhere() -> None:

@@ -93,6 +93,39 @@ def test_a_judge_that_dies_midway_goes_on_and_is_asked_only_what_is_missing(judg
     assert found["cost"] == pytest.approx((64 - len(kept)) * 102 / 1e6)
 
 
+def test_what_the_server_will_not_judge_is_counted_and_stops_nobody(judged, scripted, cli):
+    folder, _ = judged(labels="")
+    scripted.statuses = [200, 400, 413]
+    first = cli("review", "judge", "--project", folder)
+    assert "2 of 64 requests were refused by the server" in first.out
+    sent = len(scripted.asked)
+    scripted.statuses = [400, 400]
+    found = cli("review", "judge", "--project", folder, "--json").document
+    assert len(scripted.asked) - sent == 2, "what was refused is asked again, and nothing else"
+    assert found["refused"] == 2 and found["wins"] + found["unreadable"] == 32 and 1 <= found["unreadable"] <= 2
+    found = cli("review", "judge", "--project", folder, "--json").document
+    assert found["refused"] == found["unreadable"] == 0
+
+
+def test_a_server_that_refuses_everything_is_told_after_a_batch(judged, scripted, cli):
+    folder, _ = judged(labels="")
+    scripted.statuses = [400] * 64
+    broken = cli("review", "judge", "--project", folder)
+    assert broken.code == 1 and "refuses every request; the first: the server answered 400" in broken.err
+    assert len(scripted.asked) == 32
+
+
+def test_a_judge_that_thinks_first_may_be_given_more_tokens(judged, scripted, cli):
+    folder, _ = judged(labels="")
+    cli("review", "judge", "--project", folder)
+    assert {body["max_tokens"] for body in scripted.asked} == {16}
+    sent = len(scripted.asked)
+    more = journey.open_project(folder, ["judge.max_tokens=900"])
+    judging.judge(more, more.folder.run(), stages.stored(more.folder.run()), "tuned", "base")
+    assert len(scripted.asked) == 2 * sent, "another length is another answer"
+    assert {body["max_tokens"] for body in scripted.asked[sent:]} == {900}
+
+
 def test_without_labels_it_decides_nothing_and_one_that_likes_the_first_flips(judged, scripted, cli):
     folder, _ = judged(labels="")
     assert cli("review", "judge", "--project", folder, "--json").document["gate"]["ok"] is None

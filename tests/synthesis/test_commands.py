@@ -231,6 +231,18 @@ def test_nothing_is_asked_twice_and_a_stop_loses_nothing(shop, scripted, cli):
     )
 
 
+def test_a_request_that_is_refused_is_accounted_for_and_stops_no_other(shop, scripted, cli):
+    scripted.say = Teacher()
+    folder = shop(f"teacher: {{url: '{scripted.url}', model: wise, prices: [1, 1], max_tokens: 4000}}\n")
+    scripted.statuses = [200, 400, 422]
+    made = cli("data", "synthesise", folder, "--count", 12, "--json").document
+    assert made["asked"] == 12 == made["pending"] + sum(made["set_aside"].values())
+    assert made["set_aside"]["refused"] == 2 and made["cost"] == pytest.approx(10 * 102 / 1e6)
+    told = [d["detail"] for d in made["details"] if d["reason"] == "refused"]
+    assert {t[:23] for t in told} == {"the server answered 400", "the server answered 422"}
+    assert {body["max_tokens"] for body in scripted.asked} == {4000}
+
+
 def test_the_same_replies_give_the_same_candidates_in_whatever_order_they_come(shop, scripted):
     def by_prompt(prompt):
         time.sleep(random.random() / 50)

@@ -23,7 +23,7 @@ JSON = [row(q, json.dumps({"kind": "ab"[i % 2], "n": i}, separators=(",", ":")))
         '{"inputs": ["One.", "Two."]}',
         '```json\n{"inputs": ["One.", "Two."]}\n```',
         'Sure! Here they are:\n["One.", "Two."]\nAnything else?',
-        '<think>[1] {"inputs": ["no"]} hm</think>{"paraphrases": [{"input": "One."}, {"text": "Two."}]}',
+        '{"paraphrases": [{"input": "One."}, {"text": "Two."}]}',
         '{"input": "One."}\n{"input": "Two."}',
         '{"rewordings": ["One.", "Two."]}',
         '{"rows": [{"input": "One."}, {"input": "Two."}, {"inp',

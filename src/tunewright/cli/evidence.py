@@ -119,6 +119,8 @@ def judge(
         f"    {found.wins} wins, {found.losses} losses, {found.flips} flipped with the order, "
         f"{found.unreadable} unreadable; {found.alike} answered alike, not asked"
     )
+    if found.refused:
+        terminal.say(f"    {found.refused} of {found.asked} requests were refused by the server")
     known = found.calibration
     if known is not None:
         terminal.say(

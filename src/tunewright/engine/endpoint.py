@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -18,10 +19,15 @@ from tunewright.engine.sampling import Sampling
 from tunewright.errors import EndpointError
 from tunewright.turns import with_call_ids
 
-# Answers worth another try: too many requests, and the server's own troubles.
-PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
+# Answers worth another try: too many requests, and the troubles of the server or of who stands before it.
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 # Answers that speak of one request (too long, filtered) and not of all.
 OF_ONE = frozenset({400, 413, 422})
+# What some models take under another name, or (None) not at all; they say so in a 400 that names it.
+OTHERWISE = {"max_tokens": "max_completion_tokens", "temperature": None, "top_p": None, "seed": None}
+# What a model thinks first, where its server does not keep that apart from the answer.
+_THOUGHT = re.compile(r"\s*<think(?:ing)?>.*?(?:</think(?:ing)?>\s*|\Z)", re.DOTALL)
+_UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 Messages = Sequence[Mapping[str, Any]]
 
@@ -30,7 +36,8 @@ Messages = Sequence[Mapping[str, Any]]
 class Reply:
     """An answer with its wall seconds (retries included) and the tokens the server counted; `stopped`: it was done.
 
-    `refused` is what the server said where it would not answer this one request.
+    `text` is without what the model thought first. `refused` is what the server said where it would not answer this one
+    request.
     """
 
     text: str
@@ -39,6 +46,14 @@ class Reply:
     completion_tokens: int = 0
     stopped: bool = True
     refused: str | None = None
+
+
+class _Refusal(Exception):
+    """An answer of the server that is no reply: its status, what it said, and how long it asks to wait."""
+
+    def __init__(self, error: urllib.error.HTTPError) -> None:
+        self.code, self.after = error.code, error.headers.get("Retry-After")
+        self.said = error.read(2000).decode("utf-8", "replace")
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -83,6 +98,7 @@ class Endpoint:
         self._retries = retries
         self._timeout = timeout
         self._pause = pause
+        self._unsupported: set[str] = set()
         local = urllib.parse.urlsplit(self.url).hostname in LOOPBACK
         # What is meant for this machine goes through no proxy, and nobody is followed to another address.
         proxies = [urllib.request.ProxyHandler({})] if local else []
@@ -92,6 +108,11 @@ class Endpoint:
     def identity(self) -> str:
         """What a cache of answers is keyed by: the server and the model's name there."""
         return f"endpoint:{self.url}:{self.model}"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the server has refused a temperature: its answers are drawn then, though greedy ones are asked."""
+        return "temperature" in self._unsupported
 
     def chat(
         self,
@@ -138,7 +159,7 @@ class Endpoint:
         prompt, completion = self.prices
         return (reply.prompt_tokens * prompt + reply.completion_tokens * completion) / 1e6
 
-    def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> bytes:
+    def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": with_call_ids(messages),
@@ -152,20 +173,20 @@ class Endpoint:
             body["response_format"] = {"type": "json_schema", "json_schema": held}
         if tools:
             body["tools"] = [t if "function" in t else {"type": "function", "function": dict(t)} for t in tools]
-        return json.dumps(body).encode()
+        return body
 
-    def _ask(self, body: bytes, tolerate: bool) -> Reply:
+    def _ask(self, body: Mapping[str, Any], tolerate: bool) -> Reply:
         began = time.perf_counter()
         for attempt in range(self._retries + 1):
             try:
-                answer = self._post(body)
-            except urllib.error.HTTPError as error:
-                if error.code not in PASSING or attempt == self._retries:
-                    refusal = self._refused(error)
-                    if tolerate and error.code in OF_ONE:
-                        return Reply("", time.perf_counter() - began, refused=refusal.message)
-                    raise refusal from None
-                self._pause(_wait(attempt, error.headers.get("Retry-After")))
+                answer = self._understood(body)
+            except _Refusal as refusal:
+                if refusal.code not in PASSING or attempt == self._retries:
+                    told = self._told(refusal)
+                    if tolerate and refusal.code in OF_ONE:
+                        return Reply("", time.perf_counter() - began, refused=told.message)
+                    raise told from None
+                self._pause(_wait(attempt, refusal.after))
             except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
                 if attempt == self._retries:
                     reason = getattr(error, "reason", error)
@@ -176,28 +197,43 @@ class Endpoint:
                 return self._reply(answer, time.perf_counter() - began)
         raise AssertionError("every try returns or raises")
 
+    def _understood(self, body: Mapping[str, Any]) -> Any:
+        """The answer to a body said as this server takes it; what it takes otherwise is learnt once."""
+        while True:
+            said = {OTHERWISE[k] if k in self._unsupported else k: value for k, value in body.items()}
+            said.pop(None, None)
+            try:
+                return self._post(json.dumps(said).encode())
+            except _Refusal as refusal:
+                name = _unsupported(refusal)
+                if name is None or name not in said:
+                    raise
+                self._unsupported.add(name)
+
     def _post(self, body: bytes) -> Any:
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
-        with self._opener.open(request, timeout=self._timeout) as response:
-            said = response.read()
+        try:
+            with self._opener.open(request, timeout=self._timeout) as response:
+                said = response.read()
+        except urllib.error.HTTPError as error:
+            raise _Refusal(error) from None
         try:
             return json.loads(said)
         except ValueError:
             return said[:200].decode("utf-8", "replace")
 
-    def _refused(self, error: urllib.error.HTTPError) -> EndpointError:
-        said = error.read(2000).decode("utf-8", "replace")
-        remedy = "Check the key." if error.code in (401, 403) else "Check the model's name and the URL."
-        return EndpointError(f"answered {error.code}: {said[:300]}", where=self.url, remedy=remedy)
+    def _told(self, refusal: _Refusal) -> EndpointError:
+        remedy = "Check the key." if refusal.code in (401, 403) else "Check the model's name and the URL."
+        return EndpointError(f"answered {refusal.code}: {refusal.said[:300]}", where=self.url, remedy=remedy)
 
     def _reply(self, answer: Any, seconds: float) -> Reply:
         try:
             choice = answer["choices"][0]
             message, usage = choice["message"], answer.get("usage") or {}
-            text = message.get("content") or ""
+            text = _without_thought(message.get("content") or "")
             calls = [_call_text(c["function"]) for c in message.get("tool_calls") or ()]
         except (KeyError, IndexError, TypeError, AttributeError):
             raise EndpointError(
@@ -213,8 +249,26 @@ class Endpoint:
             int(usage.get("completion_tokens") or 0),
             stopped,
             # Whoever thinks first may have no token left for a word: that is no answer, and no wrong one either.
-            None if said or stopped else "had spent all its tokens before it said a word",
+            None if said or stopped else "had spent all its tokens before it said a word: give it more `max_tokens`",
         )
+
+
+def _without_thought(text: str) -> str:
+    thought = _THOUGHT.match(text)
+    return text[thought.end() :] if thought else text
+
+
+def _unsupported(refusal: _Refusal) -> str | None:
+    """Which of `OTHERWISE` a server says that it does not take, if it says so: in OpenAI's form, or by its new name."""
+    try:
+        error = json.loads(refusal.said)["error"]
+        name, code = error.get("param"), error.get("code")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        name = code = None
+    if name in OTHERWISE and code in _UNSUPPORTED:
+        return str(name)
+    renamed = refusal.code in OF_ONE and "max_completion_tokens" in refusal.said
+    return "max_tokens" if renamed else None
 
 
 def _call_text(function: Mapping[str, Any]) -> str:

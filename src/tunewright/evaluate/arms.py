@@ -133,7 +133,7 @@ def run_endpoint(
     conversations = [prompts(case) for case in suite.cases]
     said = [json.dumps([c, case.tools], sort_keys=True) for c, case in zip(conversations, suite.cases, strict=True)]
     keys = [digest(endpoint.identity, sampling.key(), one) for one in said]
-    found = _known(name, suite, keys, path, also)
+    found = {p: _repriced(row, endpoint) for p, row in _known(name, suite, keys, path, also).items()}
     missing = [place for place in range(len(keys)) if place not in found]
     _tell(progress, len(found), len(keys))
     one_at_a_time = threading.Lock()
@@ -141,7 +141,7 @@ def run_endpoint(
     def keep(number: int, reply: Reply) -> None:
         place = missing[number]
         with one_at_a_time:
-            made = _replied(name, suite, suite.cases[place], reply, endpoint.cost(reply), keys[place])
+            made = _replied(name, suite, suite.cases[place], reply, endpoint, keys[place])
             found[place] = made
             if made.key:
                 append_line(path, made.model_dump(mode="json"))
@@ -164,9 +164,23 @@ def run_endpoint(
     return ordered
 
 
-def _replied(name: str, suite: Suite, case: Case, reply: Reply, cost: float | None, key: str) -> Prediction:
+def _repriced(row: Prediction, endpoint: Endpoint) -> Prediction:
+    """An answer kept from before, at today's prices: the recipe may have had none when it was paid for."""
+    return row.model_copy(update={"cost": endpoint.cost(Reply("", 0.0, *row.tokens))}) if row.tokens else row
+
+
+def _replied(name: str, suite: Suite, case: Case, reply: Reply, endpoint: Endpoint, key: str) -> Prediction:
     """A server's reply, scored. A case that it would not answer has no score, and no key to be found again by (K18)."""
-    made = Prediction(case=case.id, arm=name, text=reply.text, score=None, seconds=reply.seconds, cost=cost)
+    made = Prediction(
+        case=case.id,
+        arm=name,
+        text=reply.text,
+        score=None,
+        seconds=reply.seconds,
+        cost=endpoint.cost(reply),
+        tokens=(reply.prompt_tokens, reply.completion_tokens),
+        drawn=endpoint.drawn,
+    )
     if reply.refused:
         none: dict[str, float | None] = dict.fromkeys(suite.scorers)
         return made.model_copy(update={"scores": none, "error": f"the server {reply.refused}"})

@@ -147,6 +147,7 @@ def arm_score(
         seconds=sum(row.seconds for row in rows) / max(1, len(rows)),
         scores={scorer: means.fmean(values) for scorer, values in scores.items()},
         errors=errors,
+        drawn=any(row.drawn for row in rows),
     )
 
 

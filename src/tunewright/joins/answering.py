@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -220,9 +221,9 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     if asked is None:
         raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
     way = _chosen(project, run, stage) if project.recipe.prompted and asked.prompt == "chosen" else None
-    given = asked.model_dump(exclude={"prompt"})
-    endpoint = outside.server(**given, privacy=project.recipe.privacy, where="arms.external")
+    endpoint = outside.server(asked, privacy=project.recipe.privacy, where="arms.external")
     task, rows = project.recipe.task, project.train_examples
+    longest = asked.max_tokens or project.sampling.max_new_tokens
     with outside.keeping():
         return run_arm(
             "external",
@@ -232,7 +233,7 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
             render_prompt=project.render_prompt,
             decode=project.renderer.decode,
             template=project.renderer.fingerprint,
-            sampling=project.sampling,
+            sampling=dataclasses.replace(project.sampling, max_new_tokens=longest),
             path=run.predictions,
             extra=made_measures(project, project.suite, None, stage),
             progress=lambda done, total: project.progress(stage, done, total, "external"),

@@ -19,8 +19,6 @@ from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json
 
-_SAYS = Sampling(max_new_tokens=16)
-
 
 def gates(project: Project, run: RunFolder, predictions: Predictions, against: str) -> tuple[Gate, ...]:
     """The gate `judge`, where the recipe names one and there is a rival to compare with."""
@@ -66,6 +64,7 @@ def judge(project: Project, run: RunFolder, predictions: Predictions, first: str
         losses=sum(j.winner == "second" for j in judgements),
         flips=sum(j.flipped for j in judgements),
         unreadable=sum(None in (j.as_given, j.swapped) for j in judgements),
+        refused=asked.refused,
         calibration=calibration,
         gate=gate,
         asked=asked.asked,
@@ -99,15 +98,16 @@ class _Asked:
     def __init__(self, project: Project) -> None:
         spec = project.recipe.judge
         assert spec is not None
-        self.asked = self.reused = 0
+        self.asked = self.reused = self.refused = 0
         self.cost: float | None = 0.0 if spec.prices or spec.url is None else None
         self._project = project
         self._path: Path = project.folder.store / "judge.jsonl"
-        self._who, self._say = _local(project, spec.model) if spec.url is None else _remote(project)
+        self._sampling = Sampling(max_new_tokens=spec.max_tokens)
+        self._who, self._say = (_local if spec.url is None else _remote)(project, self._sampling)
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
         known = {row["key"]: row["text"] for row in read_lines(self._path)} if self._path.is_file() else {}
-        keys = [digest(self._who, _SAYS.key(), prompt) for prompt in prompts]
+        keys = [digest(self._who, self._sampling.key(), prompt) for prompt in prompts]
         missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
         self.asked += len(prompts)
         self.reused += len(prompts) - len(missing)
@@ -115,53 +115,61 @@ class _Asked:
         def keep(key: str, text: str, cost: float | None) -> None:
             append_line(self._path, {"key": key, "text": text})
             known[key] = text
-            if self.cost is not None and cost is not None:
-                self.cost += cost
+            self._pay(cost)
 
-        outside.in_batches(
-            list(missing),
-            lambda batch: self._say({key: missing[key] for key in batch}, keep),
-            lambda done: self._project.progress("judge", done, len(missing), "both orders"),
-        )
-        return [known[key] for key in keys]
+        def done(number: int) -> None:
+            self._project.progress("judge", number, len(missing), "both orders")
+
+        refused = self._say(missing, keep, done, self.asked - len(missing))
+        self.refused += len(refused)
+        for one in refused.values():
+            self._pay(one.cost)
+        # What it would not judge is a verdict that cannot be read.
+        return [known.get(key, "") for key in keys]
+
+    def _pay(self, cost: float | None) -> None:
+        if self.cost is not None and cost is not None:
+            self.cost += cost
 
 
-# Sees to prompts by key, and hands key, text and cost of each reply on as it is there.
-Say = Callable[[Mapping[str, str], Callable[[str, str, float | None], None]], None]
+Keep = Callable[[str, str, float | None], None]
+# Sees to prompts by key, and hands key, text and cost of each reply on as it is there; gives what was refused. It is
+# told whom to tell how far it is, and how many replies were known before.
+Say = Callable[[Mapping[str, str], Keep, Callable[[int], None], int], Mapping[str, outside.Refused]]
 
 
-def _remote(project: Project) -> tuple[str, Say]:
+def _remote(project: Project, sampling: Sampling) -> tuple[str, Say]:
     """A judge behind an OpenAI-compatible server, as far as the recipe's privacy allows."""
     spec = project.recipe.judge
-    assert spec is not None and spec.url is not None
-    endpoint: Endpoint = outside.server(
-        spec.url,
-        spec.model,
-        privacy=project.recipe.privacy,
-        where="judge",
-        region=spec.region,
-        key_env=spec.key_env,
-        prices=spec.prices,
-    )
+    assert spec is not None
+    endpoint: Endpoint = outside.server(spec, privacy=project.recipe.privacy, where="judge")
 
-    def say(prompts: Mapping[str, str], keep: Callable[[str, str, float | None], None]) -> None:
+    def say(
+        prompts: Mapping[str, str], keep: Keep, done: Callable[[int], None], known: int
+    ) -> Mapping[str, outside.Refused]:
         turns = {key: [{"role": "user", "content": prompt}] for key, prompt in prompts.items()}
-        outside.ask(endpoint, turns, _SAYS, keep)
+        return outside.ask(endpoint, turns, sampling, keep, done, known=known)
 
     return endpoint.identity, say
 
 
-def _local(project: Project, model: str) -> tuple[str, Say]:
+def _local(project: Project, sampling: Sampling) -> tuple[str, Say]:
     """A judge computed on this machine: nothing is sent anywhere."""
-    base = models.load(model, root=project.folder.root, dtype="auto", device=project.device)
+    spec = project.recipe.judge
+    assert spec is not None
+    base = models.load(spec.model, root=project.folder.root, dtype="auto", device=project.device)
     stops = base.model.generation_config.eos_token_id
     renderer = Renderer(base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
     who = identity(base, None)
     engine = TorchEngine(base.model, stop_ids=renderer.stop_ids, pad_id=renderer.pad_id, identity=who)
 
-    def say(prompts: Mapping[str, str], keep: Callable[[str, str, float | None], None]) -> None:
-        outputs = engine.generate([renderer.prompt([Message("user", p)]) for p in prompts.values()], _SAYS)
-        for key, output in zip(prompts, outputs, strict=True):
-            keep(key, renderer.decode(output.output_ids), None)
+    def say(
+        prompts: Mapping[str, str], keep: Keep, done: Callable[[int], None], known: int
+    ) -> Mapping[str, outside.Refused]:
+        for batch in outside.batches(prompts, done):
+            outputs = engine.generate([renderer.prompt([Message("user", prompts[key])]) for key in batch], sampling)
+            for key, output in zip(batch, outputs, strict=True):
+                keep(key, renderer.decode(output.output_ids), None)
+        return {}
 
     return f"local:{who}:{renderer.fingerprint}", say

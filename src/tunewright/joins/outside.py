@@ -7,54 +7,69 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from tunewright.engine import Endpoint, Sampling
+from tunewright.engine import Endpoint, Reply, Sampling
 from tunewright.errors import EndpointError, RecipeError
 
 # Requests put at once; between batches whoever asks may stop.
 _BATCH = 32
 
 
-def server(
-    url: str,
-    model: str,
-    *,
-    privacy: str,
-    where: str,
-    region: str | None = None,
-    key_env: str | None = None,
-    prices: tuple[float, float] | None = None,
-) -> Endpoint:
+class Named(Protocol):
+    """A server as recipes name it: the part of an arm's, a judge's or a teacher's settings that says whom to ask."""
+
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def key_env(self) -> str | None: ...
+    @property
+    def region(self) -> str | None: ...
+    @property
+    def prices(self) -> tuple[float, float] | None: ...
+
+
+class Refused(NamedTuple):
+    """A request that the server would not answer for what it says: why, and what it cost all the same."""
+
+    why: str
+    cost: float | None
+
+
+def server(asked: Named, *, privacy: str, where: str) -> Endpoint:
     """The server a recipe names under `where`, with its key from the environment.
 
     Raises `RecipeError` where `privacy` keeps rows from it, or the environment lacks a key that can be sent.
     """
-    if not may_send(url, region, privacy):
+    assert asked.url is not None
+    if not may_send(asked.url, asked.region, privacy):
         raise RecipeError(
-            f"`privacy: {privacy}` keeps your rows from {url}.",
+            f"`privacy: {privacy}` keeps your rows from {asked.url}.",
             where="privacy",
             remedy="Ask a server on this machine, or state a wider privacy (and the server's region) on purpose.",
         )
     # A file or a secret's store often adds a line break.
-    key = os.environ.get(key_env, "").strip() if key_env else None
-    if key_env and not key:
-        raise RecipeError(f"the environment has no `{key_env}`.", where=f"{where}.key_env")
+    key = os.environ.get(asked.key_env, "").strip() if asked.key_env else None
+    if asked.key_env and not key:
+        raise RecipeError(f"the environment has no `{asked.key_env}`.", where=f"{where}.key_env")
     try:
-        return Endpoint(url, model, key=key, prices=prices)
+        return Endpoint(asked.url, asked.model, key=key, prices=asked.prices)
     except EndpointError as error:
-        raise RecipeError(error.message, where=f"{where}.key_env: {key_env}", remedy=error.remedy) from None
+        raise RecipeError(error.message, where=f"{where}.key_env: {asked.key_env}", remedy=error.remedy) from None
 
 
-def in_batches(keys: Sequence[str], answer: Callable[[Sequence[str]], None], done: Callable[[int], None]) -> None:
-    """Have `answer` see to all `keys`, a batch at a time; `done` is told how many are, and may raise to stop."""
-    for start in range(0, len(keys), _BATCH):
-        batch = keys[start : start + _BATCH]
-        answer(batch)
-        done(start + len(batch))
+def batches(keys: Iterable[str], done: Callable[[int], None]) -> Iterator[list[str]]:
+    """The keys, a batch at a time; `done` is told how many went before each and in the end, and may raise to stop."""
+    every = list(keys)
+    for start in range(0, len(every), _BATCH):
+        done(start)
+        yield every[start : start + _BATCH]
+    done(len(every))
 
 
 def ask(
@@ -62,19 +77,36 @@ def ask(
     asked: Mapping[str, Sequence[Mapping[str, Any]]],
     sampling: Sampling,
     keep: Callable[[str, str, float | None], None],
-) -> None:
-    """Put conversations, by key, to a server at once; `keep` gets key, text and cost of each reply as it arrives.
+    done: Callable[[int], None],
+    *,
+    known: int = 0,
+) -> dict[str, Refused]:
+    """Put conversations, by key, to a server; `keep` gets key, text and cost of each reply as it arrives.
 
-    It is called by one thread at a time. Raises `EndpointError`; what had been answered by then is kept.
+    It is called by one thread at a time; `done` as `batches` says. What the server refuses for what it says (too long,
+    filtered) is given back, and not kept. Raises `EndpointError`, also where it refuses all so far and no reply is
+    `known` from before; what had been answered by then is kept.
     """
-    keys, one_at_a_time = list(asked), threading.Lock()
-
-    def arrived(place: int, reply: Any) -> None:
-        with one_at_a_time:
-            keep(keys[place], reply.text, endpoint.cost(reply))
-
+    one_at_a_time, refused, tried = threading.Lock(), dict[str, Refused](), 0
     with keeping():
-        endpoint.chat([asked[key] for key in keys], sampling, arrived=arrived)
+        for batch in batches(asked, done):
+
+            def arrived(place: int, reply: Reply, batch: Sequence[str] = batch) -> None:
+                with one_at_a_time:
+                    if reply.refused:
+                        refused[batch[place]] = Refused(f"the server {reply.refused}", endpoint.cost(reply))
+                    else:
+                        keep(batch[place], reply.text, endpoint.cost(reply))
+
+            endpoint.chat([asked[key] for key in batch], sampling, arrived=arrived, tolerate=True)
+            tried += len(batch)
+            if not known and len(refused) == tried:
+                raise EndpointError(
+                    f"refuses every request; the first: {refused[batch[0]].why}",
+                    where=endpoint.url,
+                    remedy="Check the model's name and the URL.",
+                )
+    return refused
 
 
 @contextmanager

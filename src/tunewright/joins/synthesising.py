@@ -60,13 +60,13 @@ def synthesise(
         rows = [e for e in project.train_examples if not e.synthetic]
         wish = Wish(kind, count, seed, tuple(only), slice, spec.examples, project.recipe.task)
         asked = requests(rows, wish, dataset.labels)
-        sampling = Sampling(max_new_tokens=_longest(rows), temperature=spec.temperature, seed=seed)
+        sampling = Sampling(max_new_tokens=spec.max_tokens or _longest(rows), temperature=spec.temperature, seed=seed)
         keys = [digest(endpoint.identity, sampling.key(), *(m["content"] for m in r.messages)) for r in asked]
         batch = digest(dataset.id, spec.license or "", *keys)[:12]
         made = kept.batch(batch)
         if made is None:
-            replies, sent = _ask(project, kept, endpoint, sampling, dict(zip(keys, asked, strict=True)))
-            made = _sifted(project, kept, batch, asked, [replies[key] for key in keys], sent)
+            replies = _ask(project, kept, endpoint, sampling, dict(zip(keys, asked, strict=True)))
+            made = _sifted(project, kept, batch, asked, [replies[key] for key in keys])
         else:
             made = made.model_copy(update={"reused": made.requests, "cost": 0.0 if spec.prices else None})
         found.append(_words(made))
@@ -80,15 +80,7 @@ def _teacher(project: Project) -> Endpoint:
         raise RecipeError(
             "names no teacher.", where="teacher", remedy="teacher: {url: …, model: …}; or: --url URL --model NAME"
         )
-    return outside.server(
-        spec.url,
-        spec.model,
-        privacy=project.recipe.privacy,
-        where="teacher",
-        region=spec.region,
-        key_env=spec.key_env,
-        prices=spec.prices,
-    )
+    return outside.server(spec, privacy=project.recipe.privacy, where="teacher")
 
 
 def _longest(rows: Sequence[Example]) -> int:
@@ -97,20 +89,35 @@ def _longest(rows: Sequence[Example]) -> int:
     return min(_MOST_TOKENS, max(_LEAST_TOKENS, _ROWS_AT_ONCE * longest))
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came of one request: its words, or why the server would not answer; `sent` now, or known from before."""
+
+    text: str
+    cost: float | None
+    date: str = ""
+    refused: str = ""
+    sent: bool = False
+
+
 def _ask(
     project: Project, kept: Shelf, endpoint: Endpoint, sampling: Sampling, asked: Mapping[str, Any]
-) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """All replies by key, and the keys that had to be sent. Each is kept the moment it is there."""
-    replies = kept.replies()
-    missing = [key for key in asked if key not in replies]
+) -> dict[str, _Reply]:
+    """All replies by key. Each is kept the moment it is there."""
+    before = kept.replies()
+    missing = {key: asked[key].messages for key in asked if key not in before}
 
-    def put(keys: Sequence[str]) -> None:
+    def done(number: int) -> None:
         if project.should_stop():
             raise Interrupted("stopped; all replies are kept.", remedy="The same command goes on where it stopped.")
-        outside.ask(endpoint, {key: asked[key].messages for key in keys}, sampling, kept.keep)
+        project.tell.progress("synthesise", number, len(missing), "requests")
 
-    outside.in_batches(missing, put, lambda n: project.tell.progress("synthesise", n, len(missing), "requests"))
-    return kept.replies(), set(missing)
+    refused = outside.ask(endpoint, missing, sampling, kept.keep, done, known=len(asked) - len(missing))
+    found = {key: _Reply("", one.cost, refused=one.why, sent=True) for key, one in refused.items()}
+    for key, row in kept.replies().items():
+        if key in asked:
+            found[key] = _Reply(row["text"], row["cost"], row["date"], sent=key in missing)
+    return found
 
 
 def _sifted(
@@ -118,13 +125,13 @@ def _sifted(
     kept: Shelf,
     batch: str,
     asked: Sequence[Any],
-    replies: Sequence[Mapping[str, Any]],
-    sent: set[str],
+    replies: Sequence[_Reply],
 ) -> Synthesis:
     """The batch's account, with its candidates put on the shelf."""
     spec = project.recipe.teacher
     assert spec is not None
-    read = [drafts(request, i, reply["text"]) for i, (request, reply) in enumerate(zip(asked, replies, strict=True))]
+    told = enumerate(zip(asked, replies, strict=True))
+    read = [drafts(request, i, reply.text, refused=reply.refused) for i, (request, reply) in told]
     every = [draft for found, _ in read for draft in found]
     earlier = [c.asked for c in kept.candidates().values() if c.made["batch"] != batch]
     found = _sieve(project, earlier).sift(every)
@@ -132,8 +139,8 @@ def _sifted(
     for draft, (reason, _) in zip(every, found, strict=True):
         reply = replies[draft.place]
         if not reason:
-            cost = None if reply["cost"] is None else reply["cost"] / draft.request.wanted
-            made = {"teacher": spec.model, "url": spec.url, "date": reply["date"], "cost": cost, "batch": batch}
+            cost = None if reply.cost is None else reply.cost / draft.request.wanted
+            made = {"teacher": spec.model, "url": spec.url, "date": reply.date, "cost": cost, "batch": batch}
             candidates.append(candidate(draft, made, license=spec.license, system=project.recipe.data.system))
     details = [
         {"reason": reason, "detail": detail, "input": draft.input[:500], "output": draft.output[:500]}
@@ -150,9 +157,9 @@ def _sifted(
         set_aside=dict(Counter(d["reason"] for d in details)),
         surplus=sum(more for _, more in read),
         requests=len(asked),
-        reused=len(asked) - len(sent),
-        cost=_sum(r["cost"] for r in replies if r["key"] in sent) if spec.prices else None,
-        cost_in_all=_sum(r["cost"] for r in replies),
+        reused=sum(not reply.sent for reply in replies),
+        cost=_sum(reply.cost for reply in replies if reply.sent) if spec.prices else None,
+        cost_in_all=_sum(reply.cost for reply in replies),
         candidates=tuple(c.id for c in candidates),
         details=tuple(details[:_DETAILS]),
     )

@@ -142,6 +142,9 @@ class ServerSpec(Spec):
     key_env: str | None = Field(None, description="Environment variable that holds the key.")
     region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
     prices: tuple[float, float] | None = Field(None, description="Per million prompt and completion tokens.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Tokens a reply may have, with what it thinks first; none: as many as the rows need."
+    )
 
 
 class ExternalSpec(ServerSpec):
@@ -179,6 +182,7 @@ class JudgeSpec(Spec):
     key_env: str | None = Field(None, description="Environment variable that holds the key.")
     region: str | None = Field(None, description="Where the server stands, for `privacy: region:…`.")
     prices: tuple[float, float] | None = Field(None, description="Per million prompt and completion tokens.")
+    max_tokens: int = Field(16, ge=1, description="Tokens a reply may have, with what it thinks first.")
     rubric: str = Field(
         "Right before helpful, helpful before well put.", description="What makes one answer better than another."
     )

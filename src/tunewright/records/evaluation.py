@@ -13,7 +13,10 @@ TUNED = ("tuned", "tuned_rag")
 
 
 class ArmScore(Record):
-    """An arm's mean primary score with its 95 % interval. `seconds` are per case, `cost` per 1,000 requests."""
+    """An arm's mean primary score with its 95 % interval. `seconds` are per case, `cost` per 1,000 requests.
+
+    `drawn`: some answers are a server's that takes no temperature.
+    """
 
     name: str
     score: float
@@ -24,6 +27,7 @@ class ArmScore(Record):
     seconds: float
     scores: dict[str, float] = {}
     errors: int = 0
+    drawn: bool = False
 
 
 class Verdict(Record):

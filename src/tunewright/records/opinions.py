@@ -40,7 +40,8 @@ class JudgeReport(Record):
     """What a judge model prefers. `winners` maps judged cases to `first`, `second` or None (flipped or unreadable).
 
     `alike` cases have the same answer twice and were not asked; `cost` is of the requests made now, in the prices'
-    currency, None where unknown; `reused` of the `asked` replies were kept from before.
+    currency, None where unknown; `reused` of the `asked` replies were kept from before, `refused` were none: the server
+    would not answer for what was asked (too long, filtered), which cannot be read.
     """
 
     judge: str
@@ -52,6 +53,7 @@ class JudgeReport(Record):
     losses: int
     flips: int
     unreadable: int
+    refused: int = 0
     calibration: Calibration | None
     gate: Gate
     asked: int

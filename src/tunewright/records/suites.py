@@ -46,7 +46,8 @@ class Prediction(Record):
     """What one arm answered to one case. `score` is the primary scorer's, None when the scorer itself failed.
 
     `key` is the hash of all that made the answer: weights, adapter, template, prompt and sampling. `cost` is of this
-    one request, None where unknown.
+    one request, None where unknown; `tokens` are those of the prompt and of the answer, as a server counted them.
+    `drawn`: the server takes no temperature, so that asked again it may say something else.
     """
 
     case: str
@@ -60,3 +61,5 @@ class Prediction(Record):
     error: str | None = None
     key: str = ""
     cost: float | None = None
+    tokens: tuple[int, int] | None = None
+    drawn: bool = False

@@ -61,6 +61,7 @@ def evidence_page(evidence: Evidence) -> str:
         arms=figures.arms([(words.label(evidence, a.name), a) for a in ordered]) if ordered else "",
         axis_end=figures.axis_end(ordered),
         errors=[(words.label(evidence, a.name), a.errors) for a in ordered if a.errors],
+        drawn=[words.label(evidence, a.name) for a in ordered if a.drawn],
         gates=[_gate(g) for g in evidence.gates],
         slices=_slices(evidence),
         classes=sorted(evidence.classes, key=lambda c: (c.f1, c.label))[:MOST_SLICES],

@@ -11,7 +11,6 @@ from typing import Any
 from tunewright.synthesis.requests import Request
 
 _MOST = 200_000
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _INPUTS = ("input", "question", "text", "paraphrase", "prompt", "rewording", "user")
 _OUTPUTS = ("output", "answer", "label", "completion", "response", "assistant")
 _LISTS = ("inputs", "rows", "examples", "items", "data", "paraphrases", "rewordings", "results")
@@ -33,8 +32,8 @@ DECLINED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One row as a teacher wrote it. `fault` and `detail` say why it is none: `unparseable`, `missing`, `refusal`,
-    `empty` or `wrong_form`; "" so far."""
+    """One row as a teacher wrote it. `fault` and `detail` say why it is none: `refused`, `unparseable`, `missing`,
+    `refusal`, `empty` or `wrong_form`; "" so far."""
 
     request: Request
     place: int
@@ -44,12 +43,15 @@ class Draft:
     detail: str = ""
 
 
-def drafts(request: Request, place: int, text: str) -> tuple[list[Draft], int]:
+def drafts(request: Request, place: int, text: str, *, refused: str = "") -> tuple[list[Draft], int]:
     """The reply as exactly as many drafts as were asked for, and how many more it held, which are left.
 
-    `place` numbers the request. What is not there is a draft too, with its fault: so the sums come out.
+    `place` numbers the request. What is not there is a draft too, with its fault: so the sums come out. `refused` says
+    why the server would not answer.
     """
-    body = _THOUGHT.sub("", text[:_MOST])
+    if refused:
+        return [Draft(request, place, fault="refused", detail=refused)] * request.wanted, 0
+    body = text[:_MOST]
     values = list(_values(body))
     items = [item for value in values for item in _flat(value)]
     pairs = [pair for item in items if (pair := _pair(item, request)) is not None]

@@ -19,6 +19,7 @@ from tunewright.text import find, language, normal, similar
 
 # In the order they are looked for: a draft counts under the first that holds.
 REASONS = {
+    "refused": "the server would not answer the request (too long, filtered, or its tokens spent on thinking)",
     "unparseable": "the reply, or a part of it, is not what was asked for",
     "missing": "fewer rows were given than asked for",
     "refusal": "the teacher speaks of itself or declines",
