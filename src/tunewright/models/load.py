@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import difflib
+import json
+import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
@@ -25,6 +29,9 @@ from tunewright.recipe import ModelSpec
 from tunewright.store import digest, tree_digest
 
 SEEDLING = Path(__file__).parent / "seedling"
+# The day that a template writes which asks for today's.
+DAY = datetime.date(2026, 1, 1)
+_TODAY = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -98,7 +105,8 @@ def locate(spec: ModelSpec, root: Path) -> str:
 def _reachable(spec: ModelSpec) -> None:
     """Raise at once, rather than after half a minute of retries, when a hub id can come neither from disk nor net."""
     cached = try_to_load_from_cache(spec.id, "config.json", revision=spec.revision) if spec.id.count("/") < 2 else None
-    if isinstance(cached, str):
+    # Behind a proxy it is the proxy that knows names.
+    if isinstance(cached, str) or {"https", "all"} & getproxies().keys():
         return
     try:
         socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
@@ -136,6 +144,7 @@ def load(
             where=spec.id,
             remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
         )
+    tokenizer.chat_template = dated(tokenizer.chat_template)
     folder = Path(source) if Path(source).is_dir() else None
     return Base(
         model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
@@ -145,6 +154,16 @@ def load(
         sha256=_identity(folder, model, spec),
         quantisation=quantised.FORM if in_4_bits else None,
     )
+
+
+def dated(template: Any) -> Any:
+    """A chat template, or several by name, that writes `DAY` where it would write the day it is asked on.
+
+    Else a run of two days would have learnt two prompts, and be measured and served with a third.
+    """
+    if isinstance(template, dict):
+        return {name: dated(one) for name, one in template.items()}
+    return _TODAY.sub(lambda call: json.dumps(DAY.strftime(call[2])), template)
 
 
 def computes_in_bfloat16(device: str) -> bool:
