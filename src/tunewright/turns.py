@@ -135,27 +135,34 @@ def conversation(turns: list[Message]) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def with_call_ids(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Turns as OpenAI's services want them: arguments as JSON text, and an id for each call.
-
-    A tool's turn names the call it answers; one that answers none has no `tool_call_id`.
-    """
+def with_ids(turns: Sequence[Mapping[str, Any]], form: str) -> list[dict[str, Any]]:
+    """Turns with an id for each call: `form`, a format of its turn's place and its own; a tool's turn names the call
+    that it answers. One that answers none has no `tool_call_id`."""
     found: list[dict[str, Any]] = []
     waiting: list[str] = []
     for place, turn in enumerate(turns):
         one = dict(turn)
         if one.get("tool_calls"):
-            waiting = [f"call_{place}_{number}" for number in range(len(one["tool_calls"]))]
-            one["content"] = one.get("content") or None
-            one["tool_calls"] = [_with_id(call, own) for call, own in zip(one["tool_calls"], waiting, strict=True)]
+            waiting = [form.format(place, number) for number in range(len(one["tool_calls"]))]
+            one["tool_calls"] = [{**call, "id": own} for call, own in zip(one["tool_calls"], waiting, strict=True)]
         elif one.get("role") == "tool" and waiting:
             one["tool_call_id"] = waiting.pop(0)
         found.append(one)
     return found
 
 
-def _with_id(call: Mapping[str, Any], own: str) -> dict[str, Any]:
-    function = dict(call.get("function", call))
+def with_call_ids(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Turns as OpenAI's services want them: an id for each call, and arguments as JSON text."""
+    found = with_ids(turns, "call_{}_{}")
+    for one in found:
+        if one.get("tool_calls"):
+            one["content"] = one.get("content") or None
+            one["tool_calls"] = [_in_text(call) for call in one["tool_calls"]]
+    return found
+
+
+def _in_text(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = dict(call.get("function") or {key: value for key, value in call.items() if key != "id"})
     if not isinstance(function.get("arguments"), str):
         function["arguments"] = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
-    return {"id": own, "type": "function", "function": function}
+    return {"id": call["id"], "type": "function", "function": function}

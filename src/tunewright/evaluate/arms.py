@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tunewright.engine import Endpoint, Engine, Reply, Sampling
 from tunewright.errors import EndpointError
+from tunewright.evaluate.calls import in_our_form
 from tunewright.evaluate.classifier import Classifier
 from tunewright.evaluate.measures import Asked, Measure, measured
 from tunewright.evaluate.prompts import Prompts, answer_shown
@@ -239,9 +240,11 @@ def _prediction(
 
 
 def rescored(suite: Suite, case: Case, prediction: Prediction) -> Prediction:
-    """The same answer under the suite's scorers; generates nothing."""
-    scores, error = score_all(suite.scorers, prediction.text, case, suite.labels)
-    return prediction.model_copy(update={"score": scores[suite.primary], "scores": scores, "error": error})
+    """The same answer under the suite's scorers, its tool calls in the form that suites have; generates nothing."""
+    text = in_our_form(prediction.text, case.tools) if case.tools else prediction.text
+    scores, error = score_all(suite.scorers, text, case, suite.labels)
+    made = {"text": text, "score": scores[suite.primary], "scores": scores, "error": error}
+    return prediction.model_copy(update=made)
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tunewright.errors import DataError, RecipeError
+from tunewright.evaluate.calls import in_our_form
 from tunewright.evaluate.cases import read_cases
 from tunewright.evaluate.leaves import parse
-from tunewright.evaluate.scorers import expected_text, final_number, find
+from tunewright.evaluate.scorers import expected_text, final_number, find, score
 from tunewright.recipe import SuiteSpec
 from tunewright.records import NEAR, Case, Example, Suite
 from tunewright.store import digest
@@ -24,6 +25,8 @@ AUTO_CASES = 500
 MOST_LABELS = 200
 # Words above which an answer is prose that nobody gives word for word.
 LONG_ANSWER = 12
+# Rows by which a template's way to write tool calls is tried.
+_HEARD = 16
 
 
 def make_suite(
@@ -35,20 +38,30 @@ def make_suite(
     near: Collection[str] = (),
     system: str | None = None,
     output: str | None = None,
+    said: Callable[[Example], str] | None = None,
 ) -> Suite:
     """A suite of held-out examples or of a file's cases (`load_suite`), at most `spec.cases` of them, drawn by `seed`.
 
     `known` are training examples: they tell which answers occur, for choosing scorers and labels; nothing else is
     taken from them. `near` are rows that the audit found nearly the same as a training row: they become a slice, so
     that scores can be read without them. `system` is put before the cases of a file that have none, as it is before
-    the rows; `output` is the column of answers, which slices may call the gold label by. Raises `DataError` when there
-    are no examples or one is marked synthetic (a model may not be judged by rows a model made), `RecipeError` or
-    `ScorerError` for a slice or scorer that does not exist.
+    the rows; `output` is the column of answers, which slices may call the gold label by. `said` gives what a model says
+    that has learnt a row. Raises `DataError` when there are no examples or one is marked synthetic (a model may not be
+    judged by rows a model made), `RecipeError` or `ScorerError` for a slice or scorer that does not exist, or tool
+    calls to be scored that are `said` in a form which cannot be read.
     """
     if isinstance(source, Path):
         suite = load_suite(source, spec, seed=seed, known=known, system=system, output=output)
-        return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
-    examples = source
+    else:
+        suite = _held_out(source, spec, seed, known, output)
+    if said is not None and "tool_calls" in suite.scorers:
+        _hear(known, said)
+    return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
+
+
+def _held_out(
+    examples: Sequence[Example], spec: SuiteSpec, seed: int, known: Sequence[Example], output: str | None
+) -> Suite:
     if not examples:
         raise DataError(
             "no rows are held out, so nothing can be compared.",
@@ -64,8 +77,20 @@ def make_suite(
         )
     cases = [_case(example, place) for place, example in enumerate(examples)]
     answers = [*(case.expected for case in cases), *(_answer(e) for e in known)]
-    suite = _suite(cases, answers, spec, seed, "test", output)
-    return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
+    return _suite(cases, answers, spec, seed, "test", output)
+
+
+def _hear(known: Sequence[Example], said: Callable[[Example], str]) -> None:
+    """Raise `RecipeError` where a model that has learnt a tool call would be scored as if it had not."""
+    calling = [e for e in known if e.answer.tool_calls][:_HEARD]
+    answers = [said(row) for row in calling]
+    heard = [in_our_form(text, row.tools) for row, text in zip(calling, answers, strict=True)]
+    if calling and not any(score("tool_calls", text, _case(row, 0)) for row, text in zip(calling, heard, strict=True)):
+        raise RecipeError(
+            f"the base's chat template writes tool calls in a form that cannot be read: {answers[0][:200]!r}",
+            where="suite.scorers: tool_calls",
+            remedy="Name another scorer (`normalised`), or use a base whose template writes calls as JSON.",
+        )
 
 
 def _marked(suite: Suite, near: Collection[str]) -> Suite:

@@ -169,7 +169,7 @@ class Project:
     def suite(self) -> Suite:
         """The cases that decide."""
         spec, data = self.recipe.suite, self.recipe.data
-        options: dict[str, Any] = {"seed": data.split.seed, "output": data.output}
+        options: dict[str, Any] = {"seed": data.split.seed, "output": data.output, "said": self._learnt}
         if self.folds:
             held, rest = held_and_rest(self.train_examples)
             return make_suite(held, spec, known=rest, **options)
@@ -179,6 +179,11 @@ class Project:
             path = self.folder.root / spec.source
             return make_suite(path, spec, known=self.train_examples, near=near, system=data.system, **options)
         return make_suite(self.examples("test"), spec, known=self.train_examples, near=near, **options)
+
+    def _learnt(self, example: Example) -> str:
+        """What the base says that has learnt the row, as it is read."""
+        row = self.renderer.render(example)
+        return self.renderer.decode(row.ids[row.prompt_length :])
 
     def rendered(self, split: str) -> list[Rendered]:
         """The rows of a split as token ids with loss weights. The audit has set aside those that cannot be."""

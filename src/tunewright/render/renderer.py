@@ -37,8 +37,9 @@ class Renderer:
         # A template with a thinking switch writes an empty thought before answers that have none; with the switch
         # off it writes the same in the prompt, so that the answer starts where the prompt ends.
         self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
-        self._folds = False
+        self._folds = self._numbers = False
         self._folds = self._has_no_place_for_a_system()
+        self._numbers = self._wants_numbered_calls()
         self.terminator, self._spaces = self._find_terminator()
         own = tokenizer.convert_tokens_to_ids(self.terminator)
         self.stop_ids = frozenset({int(own), *(int(i) for i in stop_ids)})
@@ -51,19 +52,21 @@ class Renderer:
         backend = self.tokenizer.backend_tokenizer.to_str()
         parts = [_VERSION, str(self.tokenizer.chat_template), backend, str(sorted(self.stop_ids))]
         parts += ["system in user"] if self._folds else []
+        parts += ["numbered calls"] if self._numbers else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), prompt: bool = False) -> str:
         """The conversation as the template writes it; `prompt` adds the start of the assistant's turn.
 
-        Where the template refuses a system's turn (Gemma's do), its words stand before the user's first.
+        Where the template refuses a system's turn (Gemma's do), its words stand before the user's first; where it
+        refuses tool calls without ids (Mistral's do), they are numbered.
         """
         if self._folds:
             messages = with_system_in_user(messages)
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    as_dicts(messages),
+                    as_dicts(messages, numbered=self._numbers),
                     tools=as_tools(tools),
                     tokenize=False,
                     add_generation_prompt=prompt,
@@ -170,15 +173,29 @@ class Renderer:
     def _has_no_place_for_a_system(self) -> bool:
         """Whether the template refuses a system's turn in a conversation that it takes without."""
         turns = (Message("user", "x"), Message("assistant", _MARK))
-        try:
-            self.text(turns)
-        except RenderError:  # which is told when it is needed
+        # A template that refuses both is told when it is needed.
+        return self._takes(turns) and not self._takes((Message("system", "x"), *turns))
+
+    def _wants_numbered_calls(self) -> bool:
+        """Whether the template refuses tool calls as they are, and takes them with ids in Mistral's form."""
+        call = {"name": "f", "arguments": {}}
+        turns = (
+            Message("user", "x"),
+            Message("assistant", "", (call,)),
+            Message("tool", "y"),
+            Message("assistant", "z"),
+        )
+        if self._takes(turns):
             return False
+        self._numbers = True
+        return self._takes(turns)
+
+    def _takes(self, messages: Sequence[Message]) -> bool:
         try:
-            self.text((Message("system", "x"), *turns))
+            self.text(messages)
         except RenderError:
-            return True
-        return False
+            return False
+        return True
 
     def _find_terminator(self) -> tuple[str, tuple[str, str]]:
         """The text that ends an assistant turn, right after the content, and spaces that stand around any content.

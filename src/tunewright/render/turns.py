@@ -13,6 +13,7 @@ from typing import Any
 
 from tunewright.errors import RenderError
 from tunewright.records import Message
+from tunewright.turns import with_ids
 
 RenderText = Callable[[Sequence[Message], bool], str]
 
@@ -116,8 +117,10 @@ def with_system_in_user(messages: Sequence[Message]) -> Sequence[Message]:
     return [Message("user", f"{system.content}\n\n{user.content}"), *messages[2:]]
 
 
-def as_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    return [m.as_dict() for m in messages]
+def as_dicts(messages: Sequence[Message], *, numbered: bool = False) -> list[dict[str, Any]]:
+    """Messages as templates take them; `numbered` calls have ids of nine letters and digits, as Mistral's want."""
+    turns = [m.as_dict() for m in messages]
+    return with_ids(turns, "call{:03d}{:02d}") if numbered else turns
 
 
 def as_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
