@@ -54,8 +54,8 @@ def open_project(
     """The project whose recipe is at `path` (a file or its folder). Raises `RecipeError`."""
     path = Path(path)
     recipe, given = read_spec(Recipe, path, overrides)
-    root = (path if path.is_dir() else path.parent).resolve()
-    project = Project(ProjectFolder(root), recipe, given, allow or {}, strict, tell or Silent(), should_stop)
+    folder = ProjectFolder(path.resolve()) if path.is_dir() else ProjectFolder(path.parent.resolve(), path.name)
+    project = Project(folder, recipe, given, allow or {}, strict, tell or Silent(), should_stop)
     return replace(project, overrides=tuple(overrides))
 
 

@@ -78,3 +78,14 @@ def test_a_stopped_training_goes_on_although_a_baseline_was_measured_since(cli, 
 def test_a_run_is_named_only_to_go_on_with_it(cli, project):
     ran = cli("run", project(), "--run", "2026", "--json")
     assert ran.code == 2 and "--resume" in ran.document["error"]["message"]
+
+
+def test_a_recipe_of_another_name_is_named_in_what_is_printed_and_is_the_one_that_is_changed(cli, project, monkeypatch):
+    folder = project(colours(60) + colours(4), "arms: [base, tuned]\ngates: {suite_size: 4}\n")
+    (folder / "tunewright.yaml").rename(folder / "other.yaml")
+    opened = journey.open_project(folder / "other.yaml")
+    assert opened.command("run") == f"tunewright run {folder / 'other.yaml'}"
+    monkeypatch.chdir(folder)
+    assert opened.command("run") == "tunewright run other.yaml"
+    assert cli("data", "fix", "other.yaml", "--accept", "near_duplicate", "--keep").code == 0
+    assert "near_duplicate" in (folder / "other.yaml").read_text() and not (folder / "tunewright.yaml").exists()

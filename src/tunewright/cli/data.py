@@ -77,7 +77,7 @@ def fix(
     terminal.say(f"  after    {done.audit.dataset.id}  {done.audit.path}")
     wanted = list(dict.fromkeys((*project.recipe.data.accept, *accept)))
     if keep:
-        keep_accepted(project.folder.recipe if path.is_dir() else path, accept)
+        keep_accepted(project.folder.recipe, accept)
         terminal.say("  recipe   the codes are in it: every later command uses this version")
     elif set(wanted) - set(project.recipe.data.accept):
         terminal.say(f"  keep it  the same with --keep, or in the recipe: data.accept: [{', '.join(wanted)}]")

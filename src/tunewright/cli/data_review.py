@@ -147,8 +147,7 @@ def _decide(
     )
     for name, reason in done.refused.items():
         terminal.say(f"    {name} cannot be taken: {reason}", style="dim")
-    recipe = project.folder.recipe if path.is_dir() else path
-    made = synthesising.keep(project, recipe) if keep and done.rows else None
+    made = synthesising.keep(project) if keep and done.rows else None
     _say_where(terminal, project, done, made, path)
     if as_json:
         told = {"accepted": done.accepted, "rejected": done.rejected, "refused": done.refused, "pending": done.pending}

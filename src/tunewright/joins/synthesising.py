@@ -265,7 +265,7 @@ def _write(project: Project, kept: Shelf) -> int:
     return len(rows)
 
 
-def keep(project: Project, recipe: Path | None = None) -> DatasetRecord:
+def keep(project: Project) -> DatasetRecord:
     """Name the accepted rows in the recipe as a synthetic source, and make the dataset version that has them.
 
     The version names the one before as its parent. Raises `RecipeError` when no row is accepted or the recipe cannot
@@ -275,7 +275,7 @@ def keep(project: Project, recipe: Path | None = None) -> DatasetRecord:
     if not rows:
         raise RecipeError("no candidate is accepted yet.", remedy="See what waits: tunewright data review list")
     before = project.audit.dataset
-    spec, given = add_source(recipe or project.folder.recipe, SOURCE)
+    spec, given = add_source(project.folder.recipe, SOURCE)
     after = dataclasses.replace(project, recipe=spec, given=given).audit
     teachers = ", ".join(sorted({str(one.made["teacher"]) for one, _ in rows}))
     return versions.adopt(after.path, before.id, f"{len(rows):,} reviewed rows drafted by {teachers}")

@@ -29,7 +29,7 @@ from tunewright.joins.remembered import key_of, remembered
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
 from tunewright.plan import resolve
-from tunewright.project import ProjectFolder, RunFolder
+from tunewright.project import RECIPE, ProjectFolder, RunFolder
 from tunewright.recipe import Recipe
 from tunewright.records import Example, Message, Rendered, RunRecord, Suite, TokenFacts
 from tunewright.render import Renderer
@@ -244,8 +244,9 @@ class Project:
 
     def command(self, name: str, *more: str) -> str:
         """What to type for command `name` on this project from where we are; `more` are settings given beside it."""
-        root, here = self.folder.root, Path.cwd()
-        where = "" if root == here else str(root.relative_to(here)) if root.is_relative_to(here) else str(root)
+        folder, here = self.folder, Path.cwd()
+        meant = folder.root if folder.name == RECIPE else folder.recipe
+        where = "" if meant == here else str(meant.relative_to(here)) if meant.is_relative_to(here) else str(meant)
         sets = (f"--set {shlex.quote(setting)}" for setting in more)
         return " ".join(["tunewright", name, *([shlex.quote(where)] if where else []), *sets])
 

@@ -123,13 +123,14 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class ProjectFolder:
-    """A folder with a recipe in it. Paths in the recipe are relative to it."""
+    """A folder with a recipe in it, called `name`. Paths in the recipe are relative to it."""
 
     root: Path
+    name: str = RECIPE
 
     @property
     def recipe(self) -> Path:
-        return self.root / RECIPE
+        return self.root / self.name
 
     @property
     def store(self) -> Path:
