@@ -7,11 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.render.conversations import (
+    CHANNEL_LIKE,
     ENDLESS,
     GEMMA_LIKE,
     GOLDEN,
+    LATE_SYSTEM_LIKE,
     LLAMA_LIKE,
     MISTRAL_LIKE,
+    OPENING_LIKE,
     PHI_LIKE,
     REWRITING,
     SPACED_LIKE,
@@ -20,6 +23,8 @@ from tests.render.conversations import (
     THINKING_LIKE,
     TOOLS,
     TRIMMING,
+    UNWRITTEN_LIKE,
+    WORDS_ONLY_LIKE,
     example,
 )
 from tests.render.tokenizers import tiny
@@ -86,20 +91,130 @@ def test_a_thinking_switch_is_turned_off_in_prompt_and_answer_alike():
     assert said(renderer, GOLDEN["one turn"]) == ["hello<|im_end|>"]
 
 
-def test_a_template_that_trims_answers_is_refused_with_both_strings():
+def test_what_a_template_trims_is_learned_as_it_writes_it():
     renderer = Renderer(tiny(TRIMMING, IM))
+    for name in ("leading space", "newlines"):
+        row = GOLDEN[name]
+        assert said(renderer, row) == [row.answer.content.strip() + "<|im_end|>"]
+        rendered = renderer.render(row)
+        assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+
+
+def test_a_template_that_changes_answers_is_refused_with_both_strings():
+    renderer = Renderer(tiny(TRIMMING.replace("trim", "upper"), IM))
     with pytest.raises(RenderError) as caught:
         renderer.render(GOLDEN["leading space"])
     assert "'  indented<|im_end|>'" in str(caught.value)
-    assert "'indented<|im_end|>'" in str(caught.value)
+    assert "'  INDENTED<|im_end|>'" in str(caught.value)
     assert "golden:1" in str(caught.value)
 
 
-def test_a_template_that_rewrites_earlier_turns_is_refused():
-    renderer = Renderer(tiny(REWRITING, IM))
+@pytest.mark.parametrize("template", [REWRITING, THINKING_LIKE])
+def test_an_earlier_answer_that_nobody_is_asked_for_so_is_read_and_not_learned(template):
+    """Its prompt, or its end, is another once more turns follow."""
+    renderer = Renderer(tiny(template, IM))
     row = example(("user", "a"), ("assistant", "<think>x</think>b"), ("user", "c"), ("assistant", "d"))
-    with pytest.raises(RenderError, match="differently"):
+    if template == THINKING_LIKE:
+        row = GOLDEN["two turns"]
+    assert said(renderer, row) == ["d<|im_end|>"]
+    rendered = renderer.render(row)
+    assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+    assert renderer.facts(row, 100).unlearned == 1
+    first = Example(row.messages[:2], row="golden:1")
+    if template == REWRITING:
+        assert said(renderer, first) == ["<think>x</think>b<|im_end|>"]
+    assert renderer.facts(first, 100).unlearned == 0
+
+
+def test_an_answer_with_a_thought_is_refused_where_the_prompt_has_an_empty_one():
+    renderer = Renderer(tiny(THINKING_LIKE, IM))
+    row = example(("user", "a"), ("assistant", "<think>\nx\n</think>\n\nb"))
+    with pytest.raises(RenderError, match="with a prompt that it does not write before it") as caught:
         renderer.render(row)
+    assert "leave the thoughts out of the answers" in caught.value.remedy and caught.value.where == "golden:1"
+
+
+def test_an_answer_inside_a_thought_that_the_prompt_opens_is_refused():
+    renderer = Renderer(tiny(OPENING_LIKE, SPECIAL[OPENING_LIKE]))
+    with pytest.raises(RenderError, match="with a prompt that it does not write before it") as caught:
+        renderer.render(GOLDEN["one turn"])
+    assert "add_generation_prompt" in caught.value.remedy
+
+
+def test_an_answer_stands_behind_the_prompt_that_asks_for_it():
+    specials = SPECIAL[UNWRITTEN_LIKE]
+    tokenizer = tiny(UNWRITTEN_LIKE, specials)
+    renderer = Renderer(tokenizer, [tokenizer.convert_tokens_to_ids("<|given>")])
+    for name in ("one turn", "two turns", "system", "leading space"):
+        row = GOLDEN[name]
+        assert said(renderer, row) == [row.answer.content.strip() + "<turn|>"]
+        rendered = renderer.render(row)
+        assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+        assert tokenizer.decode(rendered.ids[: rendered.prompt_length]).endswith("<think></think>")
+    # A call ends with what the model is known to stop at, and generation stops there.
+    call = Example(TOOLS.messages[:2], row="golden:2", tools=TOOLS.tools)
+    assert said(renderer, call) == ['<|call>weather{"city": "Rome"}<call|><|given>']
+    assert said(renderer, TOOLS) == ["Clear.<turn|>"]
+    assert renderer.facts(TOOLS, 100).unlearned == 1
+    assert renderer.stop_ids == set(tokenizer.convert_tokens_to_ids(["<turn|>", "<|given>"]))
+    with pytest.raises(RenderError, match="never learn to stop"):  # nobody knows that it stops there
+        Renderer(tokenizer).render(call)
+
+
+def test_a_channel_that_the_model_names_is_learned_with_the_answer():
+    renderer = Renderer(tiny(CHANNEL_LIKE, SPECIAL[CHANNEL_LIKE]))
+    row = GOLDEN["two turns"]
+    assert said(renderer, row) == ["<|channel|>final<|message|>d<|return|>"]
+    rendered = renderer.render(row)
+    assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+    assert renderer.decode(rendered.ids[rendered.prompt_length :]) == "d"
+
+
+def test_a_template_that_would_end_an_answer_before_its_words_is_refused():
+    template = CHANNEL_LIKE.replace("<|channel|>", "<|return|>")
+    with pytest.raises(RenderError, match="would stop before them"):
+        Renderer(tiny(template, SPECIAL[CHANNEL_LIKE]))
+
+
+def test_a_system_turn_that_is_gone_once_it_is_answered_stands_before_the_users():
+    renderer = Renderer(tiny(LATE_SYSTEM_LIKE, SPECIAL[LATE_SYSTEM_LIKE]))
+    row = example(("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
+    assert said(renderer, row) == ["b</s>", "d</s>"]
+    rendered = renderer.render(row)
+    assert renderer.tokenizer.decode(rendered.ids).startswith("<s>[INST]Be brief.\n\na[/INST]b</s>")
+    assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+
+
+@pytest.mark.parametrize(
+    ("turns", "tools", "why"),
+    [
+        (TOOLS.messages[:2], (), "does not write tool calls: turn 2"),
+        ((*GOLDEN["one turn"].messages, *TOOLS.messages[2:]), (), "leaves out what a tool gave back"),
+        (GOLDEN["one turn"].messages, TOOLS.tools, "leaves out the tools that the row offers"),
+    ],
+)
+def test_what_a_template_leaves_out_is_told(turns, tools, why):
+    renderer = Renderer(tiny(WORDS_ONLY_LIKE, SPECIAL[WORDS_ONLY_LIKE]))
+    with pytest.raises(RenderError, match=why) as caught:
+        renderer.render(Example(turns, row="golden:2", tools=tools))
+    assert caught.value.where == "golden:2" and caught.value.remedy
+
+
+def test_calls_behind_a_terminator_are_refused():
+    """The model would stop before them."""
+    template = WORDS_ONLY_LIKE.replace(
+        "<|im_end|>",
+        "<|im_end|>{% if m.tool_calls is defined %}{{ m.tool_calls[0].function | tojson }}<|im_end|>{% endif %}",
+        1,
+    )
+    with pytest.raises(RenderError, match="changes what the assistant says in turn 2"):
+        Renderer(tiny(template, IM)).render(Example(TOOLS.messages[:2], row="golden:2"))
+
+
+def test_a_refusal_of_the_templates_own_names_the_row():
+    template = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + TRIMMING
+    with pytest.raises(RenderError, match="golden:1: the chat template refuses this conversation: too long"):
+        Renderer(tiny(template, IM)).render(GOLDEN["two turns"])
 
 
 def test_a_template_without_an_end_of_turn_is_refused():

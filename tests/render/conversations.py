@@ -45,8 +45,9 @@ MISTRAL_LIKE = (
     "{% elif m.role == 'assistant' %}{{ m.content }}{{ eos_token }}{% else %}{{ m.content }}\n{% endif %}{% endfor %}"
 )
 THINKING_LIKE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}"
+    "{% if '</think>' not in m.content %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}"
+    "{% else %}{{ m.content.split('</think>')[-1] }}{% endif %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
@@ -80,7 +81,54 @@ SYSTEMLESS_LIKE = (
     "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
     "{{ m.content | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
+# The system's turn before the user's last, and nowhere once that is answered.
+LATE_SYSTEM_LIKE = (
+    "{{ bos_token }}{% set said = messages[0].content if messages[0].role == 'system' else '' %}"
+    "{% for m in messages %}{% if m.role == 'user' %}[INST]{{ said ~ '\n\n' if loop.last and said }}"
+    "{{ m.content }}[/INST]"
+    "{% elif m.role == 'assistant' %}{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+# A prompt that ends with an empty thought, which is not written before the answer; calls end otherwise than words.
+UNWRITTEN_LIKE = (
+    "{{ bos_token }}{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m.role != 'tool' and not (m.role == 'assistant' and loop.index0 and "
+    "messages[loop.index0 - 1].role == 'tool') %}<|turn>{{ m.role }}\n{% endif %}{% if m.tool_calls is defined %}"
+    "<|call>{{ m.tool_calls[0].function.name }}{{ m.tool_calls[0].function.arguments | tojson }}<call|><|given>"
+    "{% elif m.role == 'tool' %}{{ m.content }}<given|>{% else %}{{ m.content | trim }}<turn|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt and messages[-1].role != 'tool' %}<|turn>assistant\n<think></think>{% endif %}"
+)
+# A prompt that opens a thought, which is left out of what was said.
+OPENING_LIKE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+# Answers in a channel that the model has to name; another end for the last turn.
+CHANNEL_LIKE = (
+    "{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>"
+    "{{ m.content }}{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+# Calls, tools and what they give back are left out.
+WORDS_ONLY_LIKE = (
+    "{% for m in messages %}{% if m.role in ('system', 'user', 'assistant') %}<|im_start|>{{ m.role }}\n"
+    "{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 SPECIAL = {
+    LATE_SYSTEM_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],
+    UNWRITTEN_LIKE: [
+        "<bos>",
+        "<|turn>",
+        "<think>",
+        "</think>",
+        "<|call>",
+        "<call|>",
+        "<|given>",
+        "<given|>",
+        "<turn|>",
+    ],
+    CHANNEL_LIKE: ["<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>"],
+    OPENING_LIKE: ["<|im_start|>", "<think>", "</think>", "<|im_end|>"],
+    WORDS_ONLY_LIKE: ["<|im_start|>", "<|im_end|>"],
     PHI_LIKE: ["<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"],
     SPACED_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],
     SYSTEMLESS_LIKE: ["<bos>", "<start_of_turn>", "<end_of_turn>"],

@@ -268,7 +268,8 @@ def _examine(look: Look, spec: DataSpec) -> tuple[list[Finding], Outcome]:
     ]
     findings = one_a_code(findings)
     findings.sort(key=lambda f: _SEVERITIES.index(f.severity))
-    reasons = {"exact_duplicate": surplus, "leak_exact": leaking, "unsupervised": unsupervised}
+    reasons = {"exact_duplicate": surplus, "leak_exact": leaking}
+    reasons |= {"unwritable": checks.unwritable(table), "unsupervised": unsupervised}
     reasons |= {code: accepting.DROPS[code](look) for code in accept if code in accepting.DROPS}
     # A fault and its accepted finding have one name in the ledger, as they have one code.
     names = tuple(dict.fromkeys((*FAULTS, *reasons)))

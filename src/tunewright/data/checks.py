@@ -51,6 +51,18 @@ _NOTED: dict[str, tuple[Severity, str, str, str]] = {
         "rows call tools in a way that cannot work",
         "Repair the calls; to drop the rows: tunewright data fix --accept tool_call_invalid",
     ),
+    "unwritable": (
+        "error",
+        "row cannot be written for this base",
+        "rows cannot be written for this base",
+        "Mend what is told of the rows named, or use another base or template; they are set aside.",
+    ),
+    "unlearned": (
+        "warning",
+        "row has earlier answers that are read and not learned",
+        "rows have earlier answers that are read and not learned",
+        "To learn them too, give each a row of its own: the turns up to it. The last answer is learned of each row.",
+    ),
     "pii": (
         "warning",
         "row holds personal data",
@@ -110,7 +122,7 @@ def noted(table: Table) -> list[Finding]:
             continue
         reasons = table.notes.reasons[code].most_common(20)
         examples = [{"row": table.name(i), "reason": reason} for i, reason in table.notes.examples[code]]
-        aside = int((table.c["fault"][where] > 0).sum())
+        aside = count if code == "unwritable" else int((table.c["fault"][where] > 0).sum())
         found.append(
             Finding(
                 code=code,
@@ -239,11 +251,18 @@ def contradictions(table: Table) -> list[Finding]:
     ]
 
 
+def unwritable(table: Table) -> np.ndarray:
+    """The rows that the base's chat template cannot write so that what is learned can be asked for."""
+    found = np.zeros(len(table), bool)
+    found[table.notes.rows("unwritable")] = True
+    return found
+
+
 def tokens(table: Table) -> tuple[list[Finding], np.ndarray]:
     """Rows that lose supervised tokens to the length limit, and the mask of those with nothing left to learn from."""
     counted = table.c["counted"] > 0
     lost = counted & (table.c["lost"] > 0)
-    empty = counted & (table.c["supervised"] <= table.c["lost"])
+    empty = counted & (table.c["supervised"] <= table.c["lost"]) & ~unwritable(table)
     found: list[Finding] = []
     total = int(table.c["supervised"][counted].sum())
     kinds: tuple[tuple[str, np.ndarray, Severity], ...] = (

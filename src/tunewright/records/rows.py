@@ -59,12 +59,15 @@ class Example:
 class TokenFacts:
     """Tokens of one example under a model's template: all, supervised, and supervised ones lost by cutting to length.
 
-    `supervised` counts those lost as well.
+    `supervised` counts those lost as well. `unlearned` answers are read and not learned, for the template writes them
+    otherwise than when they are asked for; `refused` says why the row cannot be written for the model at all.
     """
 
     total: int
     supervised: int
     lost: int = 0
+    unlearned: int = 0
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

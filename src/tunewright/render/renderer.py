@@ -12,11 +12,10 @@ from transformers import PreTrainedTokenizerBase
 
 from tunewright.errors import RenderError
 from tunewright.records import Example, Message, Rendered, TokenFacts
+from tunewright.render.habits import MARK, found, places_a_system, takes
 from tunewright.render.turns import Turn, as_dicts, as_tools, assistant_turns, with_system_in_user
 
 _VERSION = "render-1"
-# Stands for an answer: no template and no data has it.
-_MARK = "\ue000"
 
 
 class Renderer:
@@ -38,12 +37,14 @@ class Renderer:
         # off it writes the same in the prompt, so that the answer starts where the prompt ends.
         self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
         self._folds = self._numbers = False
-        self._folds = self._has_no_place_for_a_system()
+        self._folds = self._folds_a_system()
         self._numbers = self._wants_numbered_calls()
-        self.terminator, self._spaces = self._find_terminator()
-        own = tokenizer.convert_tokens_to_ids(self.terminator)
-        self.stop_ids = frozenset({int(own), *(int(i) for i in stop_ids)})
-        self.stop_id = int(own)
+        stops = [str(token) for token in tokenizer.convert_ids_to_tokens([int(i) for i in stop_ids])]
+        self._habits = found(tokenizer, self._write, stops)
+        self.terminator = self._habits.ends[0]
+        own, *others = (int(tokenizer.convert_tokens_to_ids(end)) for end in self._habits.ends)
+        self.stop_ids = frozenset({own, *others, *(int(i) for i in stop_ids)})
+        self.stop_id = own
         self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else own)
 
     @functools.cached_property
@@ -53,13 +54,14 @@ class Renderer:
         parts = [_VERSION, str(self.tokenizer.chat_template), backend, str(sorted(self.stop_ids))]
         parts += ["system in user"] if self._folds else []
         parts += ["numbered calls"] if self._numbers else []
+        parts += ["answers behind prompts"] if self._habits.unwritten else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), prompt: bool = False) -> str:
         """The conversation as the template writes it; `prompt` adds the start of the assistant's turn.
 
-        Where the template refuses a system's turn (Gemma's do), its words stand before the user's first; where it
-        refuses tool calls without ids (Mistral's do), they are numbered.
+        Where the template has no place for a system's turn (Gemma's, Mistral's), its words stand before the user's
+        first; where it refuses tool calls without ids (Mistral's do), they are numbered.
         """
         if self._folds:
             messages = with_system_in_user(messages)
@@ -87,33 +89,19 @@ class Renderer:
         decoding. Raises `RenderError` naming the row when the template does not allow that.
         """
 
-        def as_text(messages: Sequence[Message], prompt: bool) -> str:
-            return self.text(messages, example.tools, prompt) if messages else self._empty(prompt)
-
-        text = as_text(example.messages, False)
-        turns = assistant_turns(example.messages, text, as_text, self.terminator, example.row, self._spaces)
-        if not turns:
-            raise RenderError("there is no assistant turn to learn from.", where=example.row)
-        text = text[: turns[-1].end]
-        ids, flags, last_start = self._tokens(text, turns)
-        self._prove(ids, flags, text, turns, example.row)
-        # Nothing stands before a first token that could predict it.
-        weights = tuple(example.weight if f and place else 0.0 for place, f in enumerate(flags))
-        limit = len(ids) if max_length is None else max_length
-        return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row)
+        return self._rendered(example, max_length)[0]
 
     def facts(self, example: Example, max_length: int) -> TokenFacts:
         """How many tokens `example` has and loses at `max_length`. Raises `RenderError` like `render`."""
-        whole = self.render(example)
+        whole, unlearned = self._rendered(example)
         lost = sum(1 for w in whole.weights[max_length:] if w > 0)
-        return TokenFacts(len(whole.ids), whole.supervised, lost)
+        return TokenFacts(len(whole.ids), whole.supervised, lost, unlearned)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """What the assistant said: the text of `ids` without stop tokens, and without the template's own spaces."""
+        """What the assistant said: the text of `ids` without stop tokens and what the template writes around it."""
         kept = [i for i in ids if i not in self.stop_ids]
         said = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-        before, behind = self._spaces
-        return said.removeprefix(before).removesuffix(behind)
+        return said.removeprefix(self._habits.before).removesuffix(self._habits.behind)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -121,10 +109,73 @@ class Renderer:
         # The template has written BOS if there is to be one (K3): add nothing.
         return list(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _empty(self, prompt: bool) -> str:
+    def _write(self, messages: Sequence[Message], prompt: bool) -> str:
+        return self.text(messages, (), prompt)
+
+    def _rendered(self, example: Example, max_length: int | None = None) -> tuple[Rendered, int]:
+        """The row as the model sees it, and how many of its answers are read and not learned."""
+        text, turns = self._turns(example)
+        ids, flags, last_start = self._tokens(text, turns)
+        self._prove(ids, flags, text, turns, example.row)
+        # Nothing stands before a first token that could predict it.
+        weights = tuple(example.weight if f and place else 0.0 for place, f in enumerate(flags))
+        limit = len(ids) if max_length is None else max_length
+        unlearned = sum(1 for message in example.messages if message.role == "assistant") - len(turns)
+        return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row), unlearned
+
+    def _turns(self, example: Example) -> tuple[str, list[Turn]]:
+        """The text to learn from, and where the assistant's words lie in it."""
+
+        def write(messages: Sequence[Message], prompt: bool) -> str:
+            if messages and prompt:
+                return self.text(messages, example.tools, prompt)
+            return self._answered(messages, example.tools) if messages else self._empty()
+
+        try:
+            text, turns = assistant_turns(example.messages, write, self._habits, example.row)
+        except RenderError as error:
+            raise (
+                error if error.where else RenderError(error.message, where=example.row, remedy=error.remedy)
+            ) from error
+        if not turns:
+            raise RenderError("there is no assistant turn to learn from.", where=example.row)
+        self._leaves_nothing_out(example, text)
+        return text, turns
+
+    def _answered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
+        """The conversation up to an answer, which stands behind the prompt that asks for it.
+
+        Some templates (Gemma 4's larger ones) end the prompt with an empty thought and leave it out before the answer.
+        """
+        whole = self.text(messages, tools)
+        if not self._habits.unwritten:
+            return whole
+        head = self.text(messages[:-1], tools, prompt=True)
+        begin = head.removesuffix(self._habits.unwritten)
+        return head + whole.removeprefix(begin) if head != begin and whole.startswith(begin) else whole
+
+    def _empty(self) -> str:
         """What the template writes before an assistant turn that comes first."""
-        whole = self.text((Message("assistant", _MARK),))
-        return whole[: whole.index(_MARK)] if prompt else ""
+        whole = self._write((Message("assistant", MARK),), False)
+        return whole[: whole.index(MARK)].removesuffix(self._habits.before)
+
+    def _leaves_nothing_out(self, example: Example, text: str) -> None:
+        """Raise where the template does not write the tools that are offered, or what they gave back."""
+        names = [str(tool.get("function", tool).get("name", "")) for tool in example.tools]
+        if names and not any(name in text for name in names):
+            what = (
+                "the tools that the row offers",
+                f"The row offers: {', '.join(names)}. Write them into the system turn",
+            )
+        elif not self._habits.results and any(message.role == "tool" for message in example.messages):
+            what = "what a tool gave back", "Write it into a user's turn"
+        else:
+            return
+        raise RenderError(
+            f"the chat template leaves out {what[0]}: the answer would be learned without it.",
+            where=example.row,
+            remedy=f"{what[1]}, or use a base whose template has a place for it.",
+        )
 
     def _tokens(self, text: str, turns: list[Turn]) -> tuple[list[int], list[bool], int]:
         """Ids, whether each is supervised, and how many precede the last turn's first supervised one.
@@ -170,12 +221,6 @@ class Renderer:
                 where=row,
             )
 
-    def _has_no_place_for_a_system(self) -> bool:
-        """Whether the template refuses a system's turn in a conversation that it takes without."""
-        turns = (Message("user", "x"), Message("assistant", _MARK))
-        # A template that refuses both is told when it is needed.
-        return self._takes(turns) and not self._takes((Message("system", "x"), *turns))
-
     def _wants_numbered_calls(self) -> bool:
         """Whether the template refuses tool calls as they are, and takes them with ids in Mistral's form."""
         call = {"name": "f", "arguments": {}}
@@ -185,35 +230,14 @@ class Renderer:
             Message("tool", "y"),
             Message("assistant", "z"),
         )
-        if self._takes(turns):
+        if takes(self._write, turns):
             return False
         self._numbers = True
-        return self._takes(turns)
+        return takes(self._write, turns)
 
-    def _takes(self, messages: Sequence[Message]) -> bool:
-        try:
-            self.text(messages)
-        except RenderError:
-            return False
-        return True
-
-    def _find_terminator(self) -> tuple[str, tuple[str, str]]:
-        """The text that ends an assistant turn, right after the content, and spaces that stand around any content.
-
-        The first of these come behind the generation prompt (Mistral's and Llama 2's write one there), the second
-        before the terminator.
-        """
-        head = self.text((Message("user", "x"),), prompt=True)
-        whole, _, tail = self.text((Message("user", "x"), Message("assistant", _MARK))).partition(_MARK)
-        before = whole.removeprefix(head) if whole.startswith(head) else ""
-        behind = tail[: len(tail) - len(tail.lstrip())]
-        special = [t for t in self.tokenizer.all_special_tokens if t]
-        special += [str(t) for t in self.tokenizer.added_tokens_decoder.values()]
-        found = [t for t in set(special) if tail.lstrip().startswith(t)]
-        if not found:
-            raise RenderError(
-                f"the chat template ends an assistant turn with {tail!r}, which is no token of this tokenizer: "
-                "a model tuned with it would never learn to stop.",
-                remedy="Use a template that writes an end-of-turn token after assistant turns.",
-            )
-        return str(max(found, key=len)), (before if before.isspace() else "", behind)
+    def _folds_a_system(self) -> bool:
+        """Whether the template has no steady place for a system's turn in a conversation that it takes without."""
+        # A template that refuses both is told when it is needed.
+        return takes(self._write, (Message("user", "x"), Message("assistant", "z"))) and not places_a_system(
+            self._write
+        )

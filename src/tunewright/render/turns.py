@@ -1,8 +1,10 @@
 """Where the assistant's words lie in a rendered conversation.
 
 The whole conversation is rendered once. An assistant turn begins where the generation prompt of the turns before it
-ends, and ends with the template's terminator; both are found in the one text, then checked (K2). A template that
-rewrites earlier turns has no such places, and that is an error that shows both strings.
+ends, and ends with the template's terminator; both are found in the one text, then checked (K2). Where a template
+writes an earlier turn otherwise once more turns follow (it drops thoughts, moves tools), nobody is ever asked for what
+the text then holds: such a turn is read and not learned. A last turn that has no such places is an error that shows
+both strings.
 """
 
 from __future__ import annotations
@@ -13,9 +15,14 @@ from typing import Any
 
 from tunewright.errors import RenderError
 from tunewright.records import Message
+from tunewright.render.habits import Habits
 from tunewright.turns import with_ids
 
 RenderText = Callable[[Sequence[Message], bool], str]
+_THOUGHT_REMEDY = (
+    "The answer holds what was thought before it, which this template takes out or has no room for: leave the thoughts "
+    "out of the answers, or use a base whose template writes answers as they are."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,84 +35,111 @@ class Turn:
 
 
 def assistant_turns(
-    messages: Sequence[Message],
-    text: str,
-    render: RenderText,
-    terminator: str,
-    row: str,
-    spaces: tuple[str, str] = ("", ""),
-) -> list[Turn]:
-    """All assistant turns of `text`, which is `render(messages, False)`.
+    messages: Sequence[Message], render: RenderText, habits: Habits, row: str
+) -> tuple[str, list[Turn]]:
+    """The conversation up to the last assistant turn's end, and its assistant turns that are written as when asked.
 
-    `spaces` are what the template writes before any answer, behind the generation prompt, and between it and its
-    terminator: the model has to write them, so they are of the turn. Raises `RenderError` when the text between a
-    generation prompt and its terminator is not the assistant's message.
+    Each answer is looked at as if it were the last, which is how it is asked for; where the whole text begins so, it is
+    learned. Raises `RenderError` when what stands between a generation prompt and its terminator is not the assistant's
+    message, and when the last answer cannot be learned.
     """
-    around = spaces[0], spaces[1] + terminator
     turns = []
-    for index, message in enumerate(messages):
-        if message.role != "assistant":
-            continue
-        head = render(messages[:index], True)
-        if not text.startswith(head):
-            raise _rewritten(row, index, head, text)
-        end = _end(messages, index, text, render, terminator, len(head), row)
-        _check_content(message, text[len(head) : end], around, row, index)
-        turns.append(Turn(index, len(head), end))
-    return turns
+    text = ""
+    places = [index for index, message in enumerate(messages) if message.role == "assistant"]
+    for index in reversed(places):
+        head, whole = render(messages[:index], True), render(messages[: index + 1], False)
+        if not whole.startswith(head):
+            raise _unasked(row, index, messages[index], head, whole)
+        end = _end(messages[index], whole, len(head), habits, row, index)
+        text = text or whole[:end]
+        if text.startswith(whole[:end]):
+            turns.append(Turn(index, len(head), end))
+    return text, turns[::-1]
 
 
-def _end(
-    messages: Sequence[Message], index: int, text: str, render: RenderText, terminator: str, start: int, row: str
-) -> int:
-    """One past the terminator of the turn that starts at `start`.
+def _end(message: Message, whole: str, start: int, habits: Habits, row: str, index: int) -> int:
+    """One past the terminator of the turn that starts at `start` and is the last of `whole`.
 
     What a template writes behind the terminator of a last turn alone (Phi-3 an end of text) is no part of the turn.
     """
-    whole = render(messages[: index + 1], False)
-    at = whole.rfind(terminator, start)
-    if at < 0:
+    ends = sorted(
+        {at + len(token) for token in habits.ends for at in _places(whole, token, start)},
+        reverse=True,
+    )
+    if not ends:
         raise RenderError(
-            f"turn {index + 1} does not end with the template's terminator {terminator!r}: a model tuned on it would "
-            "never learn to stop.",
+            f"turn {index + 1} does not end with the template's terminator {habits.ends[0]!r}: a model tuned on it "
+            "would never learn to stop.",
             where=row,
             remedy="Add the terminator after assistant turns in the chat template.",
         )
     # Where a last turn's end is the terminator once more, the turn's own is the one before.
-    while at >= 0 and not text.startswith(whole[: at + len(terminator)]):
-        at = whole.rfind(terminator, start, at)
-    if at < 0:
-        raise _rewritten(row, index, whole, text)
-    return at + len(terminator)
+    own = next((end for end in ends if _is_said(message, whole[start:end], habits)), None)
+    if own is None:
+        raise _changed(message, whole[start : ends[0]], habits, row, index)
+    return own
 
 
-def _check_content(message: Message, said: str, around: tuple[str, str], row: str, index: int) -> None:
-    """`around` is what the template writes before and behind any answer, the terminator included."""
-    before, behind = around
+def _places(text: str, token: str, start: int) -> list[int]:
+    found, at = [], text.find(token, start)
+    while at >= 0:
+        found.append(at)
+        at = text.find(token, at + 1)
+    return found
+
+
+def _is_said(message: Message, said: str, habits: Habits) -> bool:
+    """Whether `said` is the message between what the template writes around any answer.
+
+    White space at an answer's ends may be cut, as many templates do: it is written nowhere, when asked least of all.
+    """
     if message.tool_calls:
-        missing = [c["name"] for c in message.tool_calls if str(c["name"]) not in said]
-        ok = not missing and (said.startswith(message.content) or message.content in said)
-    else:
-        ok = said == before + message.content + behind
-    if not ok:
-        raise RenderError(
-            f"the template changes what the assistant says in turn {index + 1}.\n"
-            f"    the data says:      {(before + message.content + behind)!r}\n"
+        ends = max((end for end in habits.ends if said.endswith(end)), key=len)
+        names = all(str(call["name"]) in said for call in message.tool_calls)
+        # A call behind a terminator would never be reached.
+        reached = not any(end in said.removesuffix(ends) for end in habits.ends if end not in message.content)
+        return names and reached and message.content.strip() in said
+    inner = said.removeprefix(habits.before).removesuffix(habits.behind + habits.ends[0])
+    if len(inner) + len(habits.before + habits.behind + habits.ends[0]) != len(said):
+        return False
+    return inner in message.content and inner.strip() == message.content.strip()
+
+
+def _changed(message: Message, said: str, habits: Habits, row: str, index: int) -> RenderError:
+    wanted = habits.before + message.content + habits.behind + habits.ends[0]
+    if message.tool_calls and not habits.calls:
+        return RenderError(
+            f"the chat template does not write tool calls: turn {index + 1} would be learned without them.\n"
+            f"    the data calls:     {', '.join(str(call['name']) for call in message.tool_calls)}\n"
             f"    the template says:  {said!r}",
             where=row,
-            remedy="Change the data to the form the template writes, or use a template that leaves answers alone.",
+            remedy="Write the calls into the answers' own words, in the form that the base was trained on, or use a "
+            "template that writes them.",
         )
+    calls = f", and calls {', '.join(str(call['name']) for call in message.tool_calls)}" if message.tool_calls else ""
+    return RenderError(
+        f"the template changes what the assistant says in turn {index + 1}.\n"
+        f"    the data says:      {wanted!r}{calls}\n"
+        f"    the template says:  {said!r}",
+        where=row,
+        remedy=_THOUGHT_REMEDY
+        if "</think>" in message.content
+        else "Change the data to the form the template writes, or use a template that leaves answers alone.",
+    )
 
 
-def _rewritten(row: str, index: int, head: str, text: str) -> RenderError:
-    same = next((i for i, (a, b) in enumerate(zip(head, text, strict=False)) if a != b), min(len(head), len(text)))
+def _unasked(row: str, index: int, message: Message, head: str, whole: str) -> RenderError:
+    same = next((i for i, (a, b) in enumerate(zip(head, whole, strict=False)) if a != b), min(len(head), len(whole)))
     cut = max(0, same - 40)
     return RenderError(
-        f"the chat template writes earlier turns differently once turn {index + 1} is there.\n"
-        f"    as a prompt:        …{head[cut : same + 40]!r}\n"
-        f"    in the whole text:  …{text[cut : same + 40]!r}",
+        f"the chat template asks for the answer in turn {index + 1} with a prompt that it does not write before it: "
+        "what was learned could not be asked for.\n"
+        f"    as a prompt:      …{head[cut : same + 40]!r}\n"
+        f"    with the answer:  …{whole[cut : same + 40]!r}",
         where=row,
-        remedy="Split the conversation so that only its last turn is trained, or use a template that is append-only.",
+        remedy=_THOUGHT_REMEDY
+        if "</think>" in message.content
+        else "Use a template that writes an answer behind the prompt it is asked for with (`add_generation_prompt`).",
     )
 
 

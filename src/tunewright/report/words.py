@@ -65,6 +65,7 @@ REASONS = {
     "role_order": "roles out of order",
     "empty_output": "empty answers",
     "mixed_format": "another shape",
+    "unwritable": "not for this base's template",
     "unsupervised": "nothing to learn",
     "tool_call_invalid": "invalid tool calls",
 }
@@ -82,6 +83,8 @@ FINDINGS = {
     "contradiction_near": "Nearly the same question, different answers",
     "near_duplicate": "Near repeats",
     "truncation": "Longer than allowed",
+    "unwritable": "Not to be written for this base",
+    "unlearned": "Earlier answers read and not learned",
     "unsupervised": "Nothing to learn from",
     "semantic_duplicate": "The same in other words",
     "label_suspect": "Labels that look wrong",
