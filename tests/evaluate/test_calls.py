@@ -64,6 +64,28 @@ FORMS = {
     "glm": "{% for c in m.tool_calls %}<tool_call>{{ c.function.name }}\n"
     "{% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key>\n<arg_value>{{ v }}</arg_value>\n"
     "{% endfor %}</tool_call>{% endfor %}",
+    "seed": "{% for c in m.tool_calls %}<seed:tool_call>\n<function={{ c.function.name }}>\n"
+    "{% for k, v in c.function.arguments.items() %}<parameter={{ k }}>{{ v }}</parameter>\n{% endfor %}"
+    "</function>\n</seed:tool_call>{% endfor %}",
+    "invoke": '<some:calls>\n{% for c in m.tool_calls %}<invoke name="{{ c.function.name }}">\n'
+    '{% for k, v in c.function.arguments.items() %}<parameter name="{{ k }}">{{ v }}</parameter>\n{% endfor %}'
+    "</invoke>\n{% endfor %}</some:calls>",
+    "kimi": "<|tool_calls_section_begin|>{% for c in m.tool_calls %}<|tool_call_begin|>functions.{{ c.function.name }}"
+    ":{{ loop.index0 }}<|tool_call_argument_begin|>{{ c.function.arguments | tojson }}<|tool_call_end|>{% endfor %}"
+    "<|tool_calls_section_end|>",
+    "gemma": "{% for c in m.tool_calls %}<|tool_call>call:{{ c.function.name }}{{ '{' }}"
+    '{% for k, v in c.function.arguments.items() %}{{ k }}:{% if v is string %}<|"|>{{ v }}<|"|>{% else %}{{ v }}'
+    "{% endif %}{{ ',' if not loop.last }}{% endfor %}{{ '}' }}<tool_call|>{% endfor %}",
+    "functions": "{% for c in m.tool_calls %}<function={{ c.function.name }}>{{ c.function.arguments | tojson }}"
+    "</function>{% endfor %}",
+    "command": '<|START_ACTION|>[{% for c in m.tool_calls %}{"tool_call_id": "{{ loop.index0 }}", '
+    '"tool_name": "{{ c.function.name }}", "parameters": {{ c.function.arguments | tojson }}}'
+    "{{ ', ' if not loop.last }}{% endfor %}]<|END_ACTION|>",
+    "function call": "<|function_call|>{{ m.tool_calls[0].function | tojson }}",
+    "nemotron": f"<TOOLCALL>{LISTED}</TOOLCALL>",
+    "lines": "<function_calls>{% for c in m.tool_calls %}{{ c.function.name }}("
+    "{% for k, v in c.function.arguments.items() %}{{ k }}={{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %})\n"
+    "{% endfor %}</function_calls>",
     "pythonic": "[{% for c in m.tool_calls %}{{ c.function.name }}({% for k, v in c.function.arguments.items() %}"
     "{{ k }}={{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %}){{ ', ' if not loop.last }}{% endfor %}]",
 }
@@ -80,7 +102,7 @@ def said(name: str, answer: Message) -> str:
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("calls", [(CALL,), (CALL, OTHER)], ids=["one", "two"])
 def test_what_a_template_writes_is_what_a_suite_expects(name, calls):
-    if name == "llama with a tag" and len(calls) > 1:
+    if name in ("llama with a tag", "function call") and len(calls) > 1:
         pytest.skip("it writes one call")
     found = in_our_form(said(name, Message("assistant", "", calls)), (WEATHER,))
     parts = [json.loads(part.split("</tool_call>")[0]) for part in found.split("<tool_call>")[1:]]
@@ -94,10 +116,64 @@ def test_words_before_a_call_stay_words(name):
     assert found == expected_text("One moment.", (CALL,))
 
 
+HELD = {
+    "city": "Zürich <b> & it's",
+    "days": 2,
+    "on": False,
+    "at": {"lat": 1.5, "deep": [1, None, True]},
+    "tags": ["a\nb"],
+}
+TYPED = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "days": {"type": "integer"},
+                "on": {"type": "boolean"},
+                "at": {"type": "object"},
+                "tags": {"type": "array"},
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Values as Python writes them, where a template does not write JSON.
+        "<tool_call>\n<function=weather>\n<parameter=city>\nZürich <b> & it's\n</parameter>\n<parameter=days>\n2\n"
+        "</parameter>\n<parameter=on>\nFalse\n</parameter>\n<parameter=at>\n{'lat': 1.5, 'deep': [1, None, True]}\n"
+        "</parameter>\n<parameter=tags>\n['a\\nb']\n</parameter>\n</function>\n</tool_call>",
+        # Values as JSON writes them, in calls as Python does.
+        '[weather(city="Zürich <b> & it\'s", days=2, on=false, at={"lat": 1.5, "deep": [1, null, true]}, '
+        'tags=["a\\nb"])]',
+        '<|tool_call>call:weather{at:{deep:[1,None,true],lat:1.5},city:<|"|>Zürich <b> & it\'s<|"|>,days:2,on:false,'
+        'tags:[<|"|>a\nb<|"|>]}<tool_call|>',
+        "<|channel|>analysis<|message|>It rains<|end|><|start|>assistant<|channel|>commentary to=functions.weather "
+        f"<|constrain|>json<|message|>{json.dumps(HELD)}",
+        f" to=functions.weather<|channel|>commentary json<|message|>{json.dumps(HELD)}",
+        f"<|python_start|><|python_end|>{json.dumps({'name': 'weather', 'parameters': HELD})}",
+    ],
+)
+def test_values_of_every_kind_are_read_back(text):
+    found = in_our_form(text, (TYPED,))
+    assert json.loads(found.split("<tool_call>")[1].split("</tool_call>")[0]) == {"name": "weather", "arguments": HELD}
+    assert found.split("<tool_call>")[0].strip() in ("", "It rains")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "It will rain.",
+        '<invoke name="weather"><city>Rome</city></invoke>',
+        '<|tool_call>call:weather{city:<|"|>Rome<tool_call|>',
+        "<function_calls>weather(</function_calls>",
+        "<function=weather>{</function>",
+        " to=functions.weather<|channel|>commentary json<|message|>{",
         "",
         '{"city": "Rome", "days": 3}',
         '{"name": "Rome"}',

@@ -211,6 +211,18 @@ def test_calls_behind_a_terminator_are_refused():
         Renderer(tiny(template, IM)).render(Example(TOOLS.messages[:2], row="golden:2"))
 
 
+def test_a_template_that_writes_one_of_two_calls_is_refused():
+    template = WORDS_ONLY_LIKE.replace(
+        "{{ m.content }}",
+        "{{ m.content }}{% if m.tool_calls is defined %}{{ m.tool_calls[0].function | tojson }}{% endif %}",
+    )
+    renderer, call = Renderer(tiny(template, IM)), TOOLS.messages[1].tool_calls
+    asked = TOOLS.messages[0]
+    assert said(renderer, Example((asked, Message("assistant", "", call)))) != []
+    with pytest.raises(RenderError, match="and calls weather, weather"):
+        renderer.render(Example((asked, Message("assistant", "", call * 2))))
+
+
 def test_a_refusal_of_the_templates_own_names_the_row():
     template = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + TRIMMING
     with pytest.raises(RenderError, match="golden:1: the chat template refuses this conversation: too long"):

@@ -9,6 +9,7 @@ both strings.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +96,10 @@ def _is_said(message: Message, said: str, habits: Habits) -> bool:
     """
     if message.tool_calls:
         ends = max((end for end in habits.ends if said.endswith(end)), key=len)
-        names = all(str(call["name"]) in said for call in message.tool_calls)
-        # A call behind a terminator would never be reached.
+        called = Counter(str(call["name"]) for call in message.tool_calls)
+        # Some templates write the first of several calls and drop the rest.
+        names = all(said.count(name) >= times for name, times in called.items())
+        # A call behind a terminator would never be reached when asked.
         reached = not any(end in said.removesuffix(ends) for end in habits.ends if end not in message.content)
         return names and reached and message.content.strip() in said
     inner = said.removeprefix(habits.before).removesuffix(habits.behind + habits.ends[0])
