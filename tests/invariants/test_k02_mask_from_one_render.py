@@ -185,6 +185,12 @@ def test_a_system_turn_that_is_gone_once_it_is_answered_stands_before_the_users(
     assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
 
 
+def test_a_system_turn_that_is_left_out_stands_before_the_users():
+    template = WORDS_ONLY_LIKE.replace("'system', ", "")
+    renderer = Renderer(tiny(template, SPECIAL[WORDS_ONLY_LIKE]))
+    assert "<|im_start|>user\nBe brief.\n\nWhy?<|im_end|>" in renderer.text(GOLDEN["system"].messages)
+
+
 @pytest.mark.parametrize(
     ("turns", "tools", "why"),
     [

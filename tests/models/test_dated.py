@@ -1,13 +1,13 @@
-"""A template that writes the day it is asked on writes the same one whenever it is asked."""
+"""A template that writes the day it is asked on, or asks for thoughts, writes the same whenever and whoever asks."""
 
 import pytest
 from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
 
-from tests.render.conversations import example
+from tests.render.conversations import GOLDEN, THINKING_LIKE, example
 from tests.render.tokenizers import tiny
 from tunewright import models
-from tunewright.models.load import dated
+from tunewright.models.load import dated, unthinking
 from tunewright.render import Renderer
 
 HEAD = "{%- if strftime_now is defined %}{%- set today = strftime_now('%d %b %Y') %}{%- endif %}Today: {{ today }}\n"
@@ -50,3 +50,29 @@ def test_training_asking_and_what_is_exported_agree_whatever_the_day(tmp_path, m
         made.ids[: made.prompt_length]
     )
     assert Renderer(plain).fingerprint == Renderer(base.tokenizer).fingerprint
+
+
+@pytest.mark.parametrize("start", ["", "\n", "{#- a note #}", "{%- set default = enable_thinking | default(true) %}"])
+def test_thinking_is_off_in_what_is_exported(tmp_path, start):
+    models.load("seedling").model.save_pretrained(tmp_path)
+    tokenizer = models.load("seedling").tokenizer
+    tokenizer.chat_template = start + THINKING_LIKE
+    tokenizer.save_pretrained(tmp_path)
+    row, base = GOLDEN["one turn"], models.load(str(tmp_path))
+    made = Renderer(base.tokenizer).render(row)
+    assert list(made.ids) == list(Renderer(tokenizer).render(row).ids), "the same as with the switch turned off"
+    prompt = list(made.ids[: made.prompt_length])
+    base.model.save_pretrained(tmp_path / "exported")
+    base.tokenizer.save_pretrained(tmp_path / "exported")
+    plain = AutoTokenizer.from_pretrained(tmp_path / "exported")
+    asked = [{"role": "user", "content": "hi"}]
+    for more in ({}, {"enable_thinking": True}):
+        ids = plain.apply_chat_template(asked, add_generation_prompt=True, return_dict=True, **more)["input_ids"]
+        assert ids == prompt
+    again = models.load(str(tmp_path / "exported")).tokenizer
+    assert again.chat_template == base.tokenizer.chat_template
+    assert Renderer(again).fingerprint == Renderer(base.tokenizer).fingerprint
+
+
+def test_a_template_without_a_switch_stays_as_it_is():
+    assert unthinking({"default": TURNS}) == {"default": TURNS}

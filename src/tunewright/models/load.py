@@ -32,6 +32,9 @@ SEEDLING = Path(__file__).parent / "seedling"
 # The day that a template writes which asks for today's.
 DAY = datetime.date(2026, 1, 1)
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
+# What templates call the switch, and the statement that turns it off.
+_SWITCH = "enable_thinking"
+_OFF = f"{{% set {_SWITCH} = false %}}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -144,7 +147,7 @@ def load(
             where=spec.id,
             remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
         )
-    tokenizer.chat_template = dated(tokenizer.chat_template)
+    tokenizer.chat_template = unthinking(dated(tokenizer.chat_template))
     folder = Path(source) if Path(source).is_dir() else None
     return Base(
         model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
@@ -164,6 +167,20 @@ def dated(template: Any) -> Any:
     if isinstance(template, dict):
         return {name: dated(one) for name, one in template.items()}
     return _TODAY.sub(lambda call: json.dumps(DAY.strftime(call[2])), template)
+
+
+def unthinking(template: Any) -> Any:
+    """A chat template, or several by name, whose thinking switch is off whoever asks.
+
+    The renderer turns it off; a server that reads our export would leave it as it was published, mostly on, and ask
+    with another prompt than the one learnt.
+    """
+    if isinstance(template, dict):
+        return {name: unthinking(one) for name, one in template.items()}
+    if _SWITCH not in template or template.startswith(_OFF):
+        return template
+    # A line's end behind a statement is not written: one that is the template's own has to stay.
+    return _OFF + ("\n" if template.startswith("\n") else "") + template
 
 
 def computes_in_bfloat16(device: str) -> bool:

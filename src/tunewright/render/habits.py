@@ -14,9 +14,8 @@ from tunewright.records import Message
 Write = Callable[[Sequence[Message], bool], str]
 # Stands for words: no template and no data has it.
 MARK = "\ue000"
-_CALLED = "xyzzy"
 _ASKED = Message("user", "x")
-_CALLING = Message("assistant", "", ({"name": _CALLED, "arguments": {}},))
+_CALLING = Message("assistant", "", ({"name": "f", "arguments": {}},))
 _THOUGHTS = (("<think>", "</think>"),)
 
 
@@ -26,16 +25,13 @@ class Habits:
 
     A turn is `before`, the words, `behind` and one of `ends`: the first of them ends words, and calls are ended by the
     last where a template ends them otherwise. The model has to write all four, for none is in its prompt. `unwritten`
-    ends a prompt and is not written again before the answer. `calls` and `results` say whether the template writes
-    tool calls and what tools give back, or leaves them out.
+    ends a prompt and is not written again before the answer.
     """
 
     ends: tuple[str, ...]
     before: str
     behind: str
     unwritten: str
-    calls: bool
-    results: bool
 
 
 def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]) -> Habits:
@@ -61,14 +57,11 @@ def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]
     called = _taken(write, (_ASKED, _CALLING))
     calling = called.removeprefix(head.removesuffix(unwritten))
     other = max((stop for stop in stops if calling.rstrip().endswith(stop)), key=len, default="")
-    results = _taken(write, (_ASKED, _CALLING, Message("tool", MARK), Message("assistant", "z")))
     return Habits(
         ends=(end, other) if other and end not in calling else (end,),
         before=before,
         behind=tail[: len(tail) - len(tail.lstrip())],
         unwritten=unwritten,
-        calls=_CALLED in called,
-        results=MARK in results,
     )
 
 

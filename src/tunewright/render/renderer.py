@@ -167,7 +167,7 @@ class Renderer:
                 "the tools that the row offers",
                 f"The row offers: {', '.join(names)}. Write them into the system turn",
             )
-        elif not self._habits.results and any(message.role == "tool" for message in example.messages):
+        elif self._drops_results(example):
             what = "what a tool gave back", "Write it into a user's turn"
         else:
             return
@@ -176,6 +176,12 @@ class Renderer:
             where=example.row,
             remedy=f"{what[1]}, or use a base whose template has a place for it.",
         )
+
+    def _drops_results(self, example: Example) -> bool:
+        """Whether what a tool gave back is nowhere in the conversation; templates quote it in many ways."""
+        marked = [Message("tool", MARK) if m.role == "tool" else m for m in example.messages]
+        results = sum(m.role == "tool" for m in marked)
+        return bool(results) and self.text(marked, example.tools).count(MARK) < results
 
     def _tokens(self, text: str, turns: list[Turn]) -> tuple[list[int], list[bool], int]:
         """Ids, whether each is supervised, and how many precede the last turn's first supervised one.

@@ -72,7 +72,8 @@ def _end(message: Message, whole: str, start: int, habits: Habits, row: str, ind
             f"turn {index + 1} does not end with the template's terminator {habits.ends[0]!r}: a model tuned on it "
             "would never learn to stop.",
             where=row,
-            remedy="Add the terminator after assistant turns in the chat template.",
+            remedy="Add the terminator after assistant turns in the chat template, or name the token that it ends them "
+            "with as `eos_token_id` in the model's generation_config.json.",
         )
     # Where a last turn's end is the terminator once more, the turn's own is the one before.
     own = next((end for end in ends if _is_said(message, whole[start:end], habits)), None)
@@ -110,16 +111,17 @@ def _is_said(message: Message, said: str, habits: Habits) -> bool:
 
 def _changed(message: Message, said: str, habits: Habits, row: str, index: int) -> RenderError:
     wanted = habits.before + message.content + habits.behind + habits.ends[0]
-    if message.tool_calls and not habits.calls:
+    called = [str(call["name"]) for call in message.tool_calls]
+    if called and not any(name in said for name in called):
         return RenderError(
             f"the chat template does not write tool calls: turn {index + 1} would be learned without them.\n"
-            f"    the data calls:     {', '.join(str(call['name']) for call in message.tool_calls)}\n"
+            f"    the data calls:     {', '.join(called)}\n"
             f"    the template says:  {said!r}",
             where=row,
             remedy="Write the calls into the answers' own words, in the form that the base was trained on, or use a "
             "template that writes them.",
         )
-    calls = f", and calls {', '.join(str(call['name']) for call in message.tool_calls)}" if message.tool_calls else ""
+    calls = f", and calls {', '.join(called)}" if called else ""
     return RenderError(
         f"the template changes what the assistant says in turn {index + 1}.\n"
         f"    the data says:      {wanted!r}{calls}\n"
