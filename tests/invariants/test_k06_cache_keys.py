@@ -53,7 +53,7 @@ def keys(folder, *sets):
         AUDIT: read_json(project.folder.store / "audit.json")["key"],
         ANSWERS: prediction_key(engine, template, project.sampling, project.render_prompt(prompt, ())),
         CURVE: curve._identity(project, curve._cases(project)),
-        JUDGE: judging._local(project, "base")[0],
+        JUDGE: judging._local(project, "base", project.sampling)[0],
     }
 
 

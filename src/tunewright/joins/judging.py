@@ -103,7 +103,9 @@ class _Asked:
         self._project = project
         self._path: Path = project.folder.store / "judge.jsonl"
         self._sampling = Sampling(max_new_tokens=spec.max_tokens)
-        self._who, self._say = (_local if spec.url is None else _remote)(project, self._sampling)
+        self._who, self._say = (
+            _local(project, spec.model, self._sampling) if spec.url is None else _remote(project, self._sampling)
+        )
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
         known = {row["key"]: row["text"] for row in read_lines(self._path)} if self._path.is_file() else {}
@@ -153,11 +155,9 @@ def _remote(project: Project, sampling: Sampling) -> tuple[str, Say]:
     return endpoint.identity, say
 
 
-def _local(project: Project, sampling: Sampling) -> tuple[str, Say]:
+def _local(project: Project, model: str, sampling: Sampling) -> tuple[str, Say]:
     """A judge computed on this machine: nothing is sent anywhere."""
-    spec = project.recipe.judge
-    assert spec is not None
-    base = models.load(spec.model, root=project.folder.root, dtype="auto", device=project.device)
+    base = models.load(model, root=project.folder.root, dtype="auto", device=project.device)
     stops = base.model.generation_config.eos_token_id
     renderer = Renderer(base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
     who = identity(base, None)
