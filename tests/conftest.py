@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Several workers share the cores: each, and whatever it starts, computes in as many threads as fall to it.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
 # The same cases on every machine and every run: a red suite means a change, never a draw. `--hypothesis-profile=draw`
 # searches new ones.
