@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow.parquet
 from tunewright.data.delimited import table
 from tunewright.data.folders import arrow, files_of, named
 from tunewright.data.lines import lines
+from tunewright.data.orientation import one, records
 from tunewright.data.texts import answered, texts
 from tunewright.errors import DataError
 
@@ -32,7 +33,18 @@ FORMATS = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
-_WRAPPERS = ("data", "rows", "train", "examples", "items", "records")
+# What to do about files that are often at hand and are none of these; the endings are those of `FORMATS`.
+_UNREAD = {
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".7z"), "Unpack it, and name the file inside."),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "Save the sheet as CSV (UTF-8), its first line the names."),
+    **dict.fromkeys(
+        (".txt", ".log", ".md", ""),
+        "Is each line a JSON object, call it .jsonl; is it a table, .csv or .tsv. Texts that are examples lie in a "
+        "folder, a file each; texts alone are for retrieval: `arms: [{rag: {documents: …}}]`.",
+    ),
+    **dict.fromkeys((".yaml", ".yml", ".xml"), "Write it as JSON: a list of objects, one per example."),
+    **dict.fromkeys((".pdf", ".docx", ".doc", ".html"), "Documents are for retrieval; write the examples as a table."),
+}
 _BEYOND = re.compile(r"[^\x00-\x7f]")
 
 
@@ -75,7 +87,12 @@ def format_of(path: Path) -> str:
         raise DataError(
             f"files of this kind (`{path.suffix or 'no ending'}`) are not read.",
             where=str(path),
-            remedy=f"Use one of: {', '.join(sorted(FORMATS))}.",
+            remedy=" ".join(
+                [
+                    *_UNREAD.get(path.suffix.lower(), "").split(),
+                    f"Files are read that end in {', '.join(sorted(FORMATS))}.",
+                ]
+            ),
         )
     return found
 
@@ -103,17 +120,32 @@ def read(path: Path) -> Iterator[Raw]:
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
+    if _listed(path):
+        yield from _json(path)
+        return
+    yield from _by_line(lines(path))
+
+
+def _by_line(given: Iterable[tuple[str, bool]]) -> Iterator[Raw]:
     number = 0
-    for line, repaired in lines(path):
+    for line, repaired in given:
         if not line.strip():
             continue
         number += 1
         yield _parsed(number, line, repaired)
 
 
+def _listed(path: Path) -> bool:
+    """Whether a file that ends as JSON lines do is a JSON list, or objects over many lines."""
+    first = next((line.strip() for line, _ in lines(path) if line.strip()), "")
+    if first in ("[", "{"):
+        return True
+    return first.startswith("[{") and not isinstance(_parsed(0, first, False).value, dict)
+
+
 def _parsed(number: int, line: str, repaired: bool) -> Raw:
     try:
-        return Raw(number, json.loads(line), repaired=repaired)
+        return Raw(number, one(json.loads(line)), repaired=repaired)
     except (ValueError, RecursionError) as error:
         detail = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or a number too long"
         return Raw(number, fault=f"not JSON: {detail}", repaired=repaired)
@@ -131,31 +163,49 @@ def _json(path: Path) -> Iterator[Raw]:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
         if _is_lines(given):
-            yield from _jsonl(path)
+            yield from _by_line(given)
+            return
+        objects = _objects(text)
+        if objects:
+            yield from (Raw(number, one(value)) for number, value in enumerate(objects, 1))
             return
         line = f" on line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(
             f"not JSON{line}.", where=str(path), remedy="Repair the file, or save one JSON object per line as .jsonl."
         ) from error
-    records = _records(whole)
-    if records is None:
+    found = records(whole)
+    if found is None:
         raise DataError(
             "holds no list of records.",
             where=str(path),
             remedy="A JSON file must be a list of objects, one per example.",
         )
-    for number, (value, repaired) in enumerate(zip(records, _repaired(given, records), strict=True), 1):
+    for number, (value, repaired) in enumerate(zip(found, _repaired(given, found), strict=True), 1):
         yield Raw(number, value, repaired=repaired)
 
 
-def _repaired(given: list[tuple[str, bool]], records: list[Any]) -> Iterator[bool]:
+def _objects(text: str) -> list[Any]:
+    """JSON objects one after the other, each over as many lines as it takes; [] where anything else is between them."""
+    found: list[Any] = []
+    decoder, at = json.JSONDecoder(), 0
+    while text[at:].strip():
+        try:
+            value, end = decoder.raw_decode(text[at:].lstrip())
+        except (ValueError, RecursionError):
+            return []
+        at += len(text[at:]) - len(text[at:].lstrip()) + end
+        found.append(value)
+    return found if all(isinstance(value, dict) for value in found) else []
+
+
+def _repaired(given: list[tuple[str, bool]], found: list[Any]) -> Iterator[bool]:
     """Whether each record has text of a repaired line: it reads otherwise where what such lines hold is marked."""
     if not any(repaired for _, repaired in given):
-        return itertools.repeat(False, len(records))
+        return itertools.repeat(False, len(found))
     # Only characters beyond ASCII can have been repaired, and none of them is part of JSON's own marks.
     marked = "".join(_BEYOND.sub(r"?\g<0>", line) if repaired else line for line, repaired in given)
-    others = _records(json.loads(marked)) or []
-    return (repr(one) != repr(other) for one, other in zip(records, others, strict=True))
+    others = records(json.loads(marked)) or []
+    return (repr(one) != repr(other) for one, other in zip(found, others, strict=True))
 
 
 def _is_lines(given: list[tuple[str, bool]]) -> bool:
@@ -163,20 +213,6 @@ def _is_lines(given: list[tuple[str, bool]]) -> bool:
     texts = [line for line, _ in given if line.strip()][:100]
     good = sum(isinstance(_parsed(0, line, False).value, dict) for line in texts)
     return len(texts) > 0 and good * 2 > len(texts)
-
-
-def _records(whole: Any) -> list[Any] | None:
-    if isinstance(whole, list):
-        return whole
-    if isinstance(whole, dict):
-        for key in _WRAPPERS:
-            if isinstance(whole.get(key), list):
-                return list(whole[key])
-        lists = [v for v in whole.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        if len(lists) == 1 and "messages" not in whole and "conversations" not in whole:
-            return lists[0]
-        return [whole]
-    return None
 
 
 def _columnar(paths: list[Path]) -> Iterator[Raw]:

@@ -16,14 +16,25 @@ def lines(path: Path) -> Iterator[tuple[str, bool]]:
     with path.open("rb") as file:
         start = file.read(4)
         file.seek(0)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            with path.open(encoding="utf-16", errors="replace", newline="") as text:
+        encoding = _wide(start)
+        if encoding:
+            with path.open(encoding=encoding, errors="replace", newline="") as text:
                 for line in text:
                     yield line, "\ufffd" in line
             return
         for i, raw in enumerate(_ended(file)):
             line, repaired = decode(raw)
             yield (line.removeprefix("\ufeff") if i == 0 else line), repaired
+
+
+def _wide(start: bytes) -> str:
+    """The name of UTF-16 where the first bytes are of it; without a mark every other byte of plain letters is 0."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = [byte == 0 for byte in start]
+    if zeros == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False, True, False] else ""
 
 
 def _ended(file: BinaryIO) -> Iterator[bytes]:
