@@ -8,24 +8,22 @@ from typing import Any
 
 from tunewright.records import Message
 
+# Who speaks, by the names that services and data sets give them; case says nothing.
 ROLES = {
     "system": "system",
     "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai"), "assistant"),
+    **dict.fromkeys(("tool", "function", "observation", "function_response", "tool_response"), "tool"),
+    **dict.fromkeys(("function_call", "tool_call"), "function_call"),
 }
-SPEAKERS = {
-    **ROLES,
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "observation": "tool",
-    "function_response": "tool",
-    "function_call": "function_call",
+_ROLE_KEYS = ("role", "from")
+_CONTENT_KEYS = ("content", "value", "message", "text")
+# Keys of a turn that is a question with its answer, in the order they are said in.
+_TOLD = {
+    "system": ("system",),
+    "user": ("user", "human", "input", "question", "prompt"),
+    "assistant": ("assistant", "bot", "gpt", "output", "answer", "response"),
 }
 
 
@@ -53,6 +51,9 @@ def text_of(value: Any) -> str:
         parts = [part.get("text") if isinstance(part, dict) else part for part in value]
         if all(isinstance(part, str) for part in parts):
             return "".join(parts)  # type: ignore[arg-type]  # all are text, just checked
+        kinds = [part["type"] for part in value if isinstance(part, dict) and isinstance(part.get("type"), str)]
+        other = next((kind for kind in kinds if kind != "text"), "")
+        raise BadRow("bad_row", f"content that is not text{f': {other}' if other else ''}")
     raise BadRow("bad_row", "content that is not text")
 
 
@@ -63,15 +64,78 @@ def answer_of(value: Any) -> str:
     return text_of(value)
 
 
-def message(turn: Any, speakers: Mapping[str, str], role_key: str, content_key: str) -> Message:
-    """One raw turn. Raises `BadRow` with `role_order` for a role nobody knows."""
+def messages(turns: Any) -> list[Message]:
+    """Raw turns, in any spelling that is known, as messages. Raises `BadRow`."""
+    return [_message(turn) for given in turns for turn in spelled(given)]
+
+
+def spelled(turn: Any) -> list[Any]:
+    """A raw turn as turns with `role` and `content`: one, or those of a question with its answer, or of the results
+    and words that one turn holds. What is spelled in no known way stays as it is."""
+    if not isinstance(turn, Mapping):
+        return [turn]
+    role = next((key for key in _ROLE_KEYS if key in turn), None)
+    if role is None:
+        told = [(who, turn[key]) for who, keys in _TOLD.items() for key in keys if key in turn]
+        return [{"role": who, "content": said} for who, said in told if said or who != "system"] or [turn]
+    content = next((key for key in _CONTENT_KEYS if key in turn), None)
+    one = {**turn, "role": turn[role]}
+    given = turn[content] if content else turn.get("parts")
+    if content or "parts" in turn:
+        one["content"] = given
+    pieces = given if isinstance(given, list) else ()
+    if any(isinstance(piece, Mapping) and _sort(piece) for piece in pieces):
+        return _unpacked(one, pieces)
+    return [one]
+
+
+def _sort(piece: Mapping[str, Any]) -> str:
+    """What a piece of a turn's content is besides words: "call", "result", or "" (Anthropic's, Bedrock's, Gemini's)."""
+    kind = piece.get("type")
+    if kind == "tool_use" or "functionCall" in piece or "function_call" in piece or "toolUse" in piece:
+        return "call"
+    if kind == "tool_result" or "functionResponse" in piece or "function_response" in piece or "toolResult" in piece:
+        return "result"
+    return ""
+
+
+def _unpacked(turn: dict[str, Any], pieces: Sequence[Any]) -> list[Any]:
+    """A turn whose content holds calls or results: each result is a tool's turn, before what else is said."""
+    words: list[Any] = []
+    calls: list[Any] = []
+    results: list[Any] = []
+    for piece in pieces:
+        sort = _sort(piece) if isinstance(piece, Mapping) else ""
+        if not sort:
+            words.append(piece)
+            continue
+        names = ("functionCall", "function_call", "toolUse", "functionResponse", "function_response", "toolResult")
+        inner = next((piece[name] for name in names if isinstance(piece.get(name), Mapping)), piece)
+        if sort == "call":
+            given: Any = next((inner[name] for name in ("input", "args", "arguments") if name in inner), {})
+            calls.append({"name": inner.get("name"), "arguments": given})
+        else:
+            results.append({"role": "tool", "content": _result(inner.get("content", inner.get("response")))})
+    rest = {**turn, "content": words, **({"tool_calls": calls} if calls else {})}
+    return [*results, rest] if words or calls else results
+
+
+def _result(given: Any) -> Any:
+    """What a tool gave back, as text where it is an object."""
+    if isinstance(given, list):
+        return [{"text": answer_of(p["json"])} if isinstance(p, Mapping) and "json" in p else p for p in given]
+    return json.dumps(given, ensure_ascii=False) if isinstance(given, Mapping) else given
+
+
+def _message(turn: Any) -> Message:
+    """One turn of `role` and `content`. Raises `BadRow` with `role_order` for a role nobody knows."""
     if not isinstance(turn, Mapping):
         raise BadRow("bad_row", "a turn that is not an object")
-    given = turn.get(role_key)
-    role = speakers.get(given.strip().lower()) if isinstance(given, str) else None
+    given = turn.get("role")
+    role = ROLES.get(given.strip().lower()) if isinstance(given, str) else None
     if role is None:
         raise BadRow("role_order", f"unknown role {given!r}" if given else "a turn without a role")
-    content = turn.get(content_key)
+    content = turn.get("content")
     if role == "function_call":
         return Message("assistant", "", (tool_call(content),))
     calls = turn.get("tool_calls") or ()
@@ -79,9 +143,16 @@ def message(turn: Any, speakers: Mapping[str, str], role_key: str, content_key: 
         raise BadRow("bad_row", "tool_calls that are not a list")
     if turn.get("function_call"):
         calls = (*calls, turn["function_call"])
-    if not calls and content_key not in turn and role != "assistant":
+    if not calls and "content" not in turn and role != "assistant":
         raise BadRow("bad_row", f"a {role} turn without content")
-    return Message(role, text_of(content), tuple(tool_call(call) for call in calls))
+    learned = role != "assistant" or not _unwanted(turn)
+    return Message(role, text_of(content), tuple(tool_call(call) for call in calls), learned)
+
+
+def _unwanted(turn: Mapping[str, Any]) -> bool:
+    """Whether the file says that this answer is read and not learned: `weight: 0` (OpenAI's) or `train: false`."""
+    weight = turn.get("weight")
+    return turn.get("train") is False or (isinstance(weight, (int, float)) and weight == 0)
 
 
 def tool_call(call: Any) -> dict[str, Any]:
@@ -118,16 +189,39 @@ def tools_of(given: Any) -> tuple[dict[str, Any], ...]:
         given = [given]
     if not isinstance(given, (list, tuple)) or not all(isinstance(tool, Mapping) for tool in given):
         raise BadRow("tool_call_invalid", "tools that are no list of objects")
-    return tuple(dict(t) if "function" in t else {"type": "function", "function": dict(t)} for t in given)
+    return tuple(_tool(one) for tool in given for one in _declared(tool))
+
+
+def _declared(tool: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The functions of one entry: Gemini lists several under one name; a tool is itself."""
+    for name in ("functionDeclarations", "function_declarations"):
+        inner = tool.get(name)
+        if isinstance(inner, list) and all(isinstance(one, Mapping) for one in inner):
+            return inner
+    return (tool,)
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    if "function" in tool:
+        return dict(tool)
+    # Anthropic's name for what everybody else calls the parameters.
+    return {"type": "function", "function": {"parameters" if k == "input_schema" else k: v for k, v in tool.items()}}
 
 
 def conversation(turns: list[Message]) -> tuple[Message, ...]:
-    """The turns, when the last one is an answer. Raises `BadRow` with `empty_output` when it is not or is empty."""
+    """The turns, when the last one is an answer. Raises `BadRow` with `empty_output` when it is not or is empty.
+
+    Where the last answers are not to be learned, the turns end with the last one that is: the rest would teach nothing.
+    """
     if not turns:
         raise BadRow("empty_output", "a conversation without turns")
+    if turns[-1].role != "assistant":
+        raise BadRow("empty_output", f"no answer: the last turn is the {turns[-1].role}'s")
+    end = max((place for place, turn in enumerate(turns, 1) if turn.role == "assistant" and turn.learned), default=0)
+    if not end:
+        raise BadRow("empty_output", "no answer to learn: each has a weight of 0")
+    turns = turns[:end]
     last = turns[-1]
-    if last.role != "assistant":
-        raise BadRow("empty_output", f"no answer: the last turn is the {last.role}'s")
     if not last.content.strip() and not last.tool_calls:
         raise BadRow("empty_output", "an empty answer")
     if len(turns) == 1:

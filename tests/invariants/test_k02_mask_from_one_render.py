@@ -48,6 +48,14 @@ def test_supervised_text_is_what_the_assistant_says(name, seedling_renderer):
     assert said(seedling_renderer, GOLDEN[name]) == wanted
 
 
+def test_an_answer_that_is_not_learned_is_read(seedling_renderer):
+    turns = (Message("user", "Q"), Message("assistant", "wrong", (), False), Message("user", "Q"))
+    row = Example((*turns, Message("assistant", "right")))
+    assert said(seedling_renderer, row) == ["right<|im_end|>"]
+    assert "wrong<|im_end|>" in seedling_renderer.tokenizer.decode(seedling_renderer.render(row).ids)
+    assert seedling_renderer.facts(row, 512).unlearned == 0
+
+
 @pytest.mark.parametrize("template", [LLAMA_LIKE, GEMMA_LIKE, MISTRAL_LIKE])
 @pytest.mark.parametrize("name", ["one turn", "two turns", "unicode", "newlines", "leading space"])
 def test_other_families(template, name):

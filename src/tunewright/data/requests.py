@@ -14,7 +14,7 @@ from tunewright.data.recognition import asking, inner
 from tunewright.data.shapes import Columns
 from tunewright.data.table import key
 from tunewright.errors import DataError
-from tunewright.turns import ROLES, SPEAKERS, BadRow, message, text_of
+from tunewright.turns import BadRow, messages, text_of
 
 LINES = (".txt", ".text", ".log")
 MOST = 2_000
@@ -95,23 +95,21 @@ def _turns(raw: Raw, shape: str, columns: Columns) -> tuple[str, ...]:
         return ()
     try:
         if shape in ("messages", "sharegpt"):
-            return _conversation(value.get(columns.turns), shape)
+            return _conversation(value.get(columns.turns))
         given = value.get(columns.input if columns.input else columns.output)
         if isinstance(given, list) and given and isinstance(given[0], Mapping):  # a preference pair of conversations
-            return _conversation(given, "messages")
+            return _conversation(given)
         question, context = text_of(given), text_of(value.get(columns.context)) if columns.context else ""
     except BadRow:
         return ()
     return (f"{question}\n\n{context}" if question.strip() and context.strip() else question or context,)
 
 
-def _conversation(turns: Any, shape: str) -> tuple[str, ...]:
+def _conversation(turns: Any) -> tuple[str, ...]:
     """The turns up to the last one of the user, without those of the system. Raises `BadRow`."""
     if not isinstance(turns, list):
         return ()
-    named = shape == "messages" or any(isinstance(t, Mapping) and "role" in t for t in turns)
-    keys = ("role", "content") if named else ("from", "value")
-    parsed = [message(turn, ROLES if named else SPEAKERS, *keys) for turn in turns]
+    parsed = messages(turns)
     while parsed and parsed[-1].role != "user":
         parsed.pop()
     return tuple(m.content for m in parsed if m.role != "system")

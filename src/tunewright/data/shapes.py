@@ -2,125 +2,225 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from tunewright.data.transcripts import spoken
 from tunewright.records import Example, Message
 from tunewright.text import normal
-from tunewright.turns import ROLES, SPEAKERS, BadRow, answer_of, conversation, message, text_of, tools_of
+from tunewright.turns import ROLES, BadRow, answer_of, conversation, messages, text_of, tools_of
 
-TURNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
+TURNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue", "contents")
+SYSTEMS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
+# What a preference pair calls the better answer and the worse one, and what it calls the question.
+_CHOSEN = (
+    ("chosen", "rejected"),
+    ("chosen_response", "rejected_response"),
+    ("preferred_output", "non_preferred_output"),
+)
+_ASKED = ("prompt", "instruction", "question", "query", "input")
 
 
 class Columns(NamedTuple):
-    """Which columns hold what; `turns` for conversations, the rest for one question and its answer."""
+    """Which columns hold what; `turns` for conversations, the rest for one question and its answer. `system` is put
+    before the turns, `context` behind the question."""
 
     input: str = ""
     output: str = ""
     turns: str = ""
     context: str = ""
+    system: str = ""
 
 
 def shape_of(row: Any) -> tuple[str, Columns] | None:
     """The shape a row has by its keys alone, or None. Tables that need their content seen are not decided here."""
     if not isinstance(row, Mapping):
         return None
-    for key in TURNS:
-        turns = row.get(key)
-        if isinstance(turns, list) and (not turns or isinstance(turns[0], Mapping)):
-            first = turns[0] if turns else {}
-            if "from" in first and "role" not in first:
-                return "sharegpt", Columns(turns=key)
-            return "messages", Columns(turns=key)
-    if "chosen" in row and "rejected" in row:
-        return "preference", Columns("prompt" if "prompt" in row else "", "chosen")
+    conversed = _conversed(row)
+    chosen = next((names for names in _CHOSEN if all(name in row for name in names)), None)
+    if chosen and not (conversed and _ends_answered(turns_in(row[conversed[1].turns]) or [])):
+        asked = next((name for name in (*_ASKED, *TURNS) if name in row), "")
+        return "preference", Columns(asked, chosen[0])
+    if conversed:
+        return conversed
     if "instruction" in row and "output" in row:
         return "alpaca", Columns("instruction", "output", context="input" if "input" in row else "")
     return None
 
 
-def _messages(row: Mapping[str, Any], columns: Columns) -> Example:
-    turns = _turns(row, columns)
-    parsed = [message(turn, ROLES, "role", "content") for turn in turns]
+def _conversed(row: Mapping[str, Any]) -> tuple[str, Columns] | None:
+    for key in TURNS:
+        turns = turns_in(row.get(key))
+        if turns is not None and (not turns or isinstance(turns[0], Mapping)):
+            first = turns[0] if turns else {}
+            return "sharegpt" if "from" in first and "role" not in first else "messages", Columns(turns=key)
+    return None
+
+
+def turns_in(given: Any) -> list[Any] | None:
+    """A list of turns, be it written as JSON text or as Python prints it, as tables have to; None for anything else."""
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        given = _parsed(given.strip())
+        # A text may begin with a bracket and be a list of anything.
+        return given if isinstance(given, list) and given and isinstance(given[0], Mapping) else None
+    return given if isinstance(given, list) else None
+
+
+def _parsed(text: str) -> Any:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _ends_answered(turns: list[Any]) -> bool:
+    try:
+        return bool(turns) and messages(turns[-1:])[-1].role == "assistant"
+    except BadRow:
+        return False
+
+
+def _conversation(row: Mapping[str, Any], columns: Columns) -> Example:
+    parsed = _before(row, columns, messages(_turns(row, columns)))
     return Example(conversation(parsed), tools=tools_of(row.get("tools") or row.get("functions")))
 
 
-def _sharegpt(row: Mapping[str, Any], columns: Columns) -> Example:
-    turns = _turns(row, columns)
-    key, content = ("role", "content") if turns and "role" in turns[0] else ("from", "value")
-    parsed = [message(turn, SPEAKERS, key, content) for turn in turns]
-    system = row.get("system")
-    if isinstance(system, str) and system.strip() and (not parsed or parsed[0].role != "system"):
-        parsed.insert(0, Message("system", system))
-    return Example(conversation(parsed), tools=tools_of(row.get("tools")))
+def _before(row: Mapping[str, Any], columns: Columns, turns: list[Message]) -> list[Message]:
+    """The turns behind the row's own system text, where they have none."""
+    said = _system(row.get(columns.system)) if columns.system else ""
+    return [Message("system", said), *turns] if said.strip() and not (turns and turns[0].role == "system") else turns
+
+
+def _system(given: Any) -> str:
+    """A system text as it stands, in pieces, or as a turn in `parts`; "" for what is none."""
+    if isinstance(given, Mapping):
+        given = given.get("parts", given.get("content", given.get("text")))
+    given = [given] if isinstance(given, Mapping) else given
+    return text_of(given).removeprefix("SYSTEM: ") if isinstance(given, (str, list)) else ""
 
 
 def _turns(row: Mapping[str, Any], columns: Columns) -> list[Any]:
-    turns = row.get(columns.turns)
     if columns.turns not in row:
         raise BadRow("mixed_format", f"no `{columns.turns}`, which the file's other rows have")
-    if not isinstance(turns, list):
+    turns = turns_in(row[columns.turns])
+    turns = spoken(row[columns.turns]) if turns is None else turns
+    if turns is None:
         raise BadRow("mixed_format", f"`{columns.turns}` is not a list of turns")
     if any(not isinstance(turn, Mapping) for turn in turns):
         raise BadRow("bad_row", "a turn that is not an object")
-    if turns and "role" not in turns[0] and "from" not in turns[0]:
-        raise BadRow("role_order", "a turn without a role")
     return turns
-
-
-def _alpaca(row: Mapping[str, Any], columns: Columns) -> Example:
-    example = _pair(row, columns)
-    history = row.get("history") or []
-    system = row.get("system")
-    before: list[Message] = []
-    if isinstance(system, str) and system.strip():
-        before.append(Message("system", system))
-    for turn in history if isinstance(history, list) else ():
-        if isinstance(turn, (list, tuple)) and len(turn) == 2:
-            before += [Message("user", text_of(turn[0])), Message("assistant", text_of(turn[1]))]
-    return Example((*before, *example.messages))
 
 
 def _pair(row: Mapping[str, Any], columns: Columns) -> Example:
     if columns.input not in row:
         raise BadRow("mixed_format", f"no `{columns.input}`, which the file's other rows have")
-    question = text_of(row[columns.input])
-    context = text_of(row.get(columns.context)) if columns.context else ""
-    if context.strip():
-        question = f"{question}\n\n{context}" if question.strip() else context
     if columns.output not in row:
         raise BadRow("empty_output", f"no `{columns.output}`")
-    answer = answer_of(row[columns.output])
-    return Example(conversation([Message("user", question), Message("assistant", answer)]))
+    asked, tools = _asked(row, columns)
+    return Example(conversation([*asked, *_answered(row[columns.output], bool(tools))]), tools=tools)
+
+
+def _asked(row: Mapping[str, Any], columns: Columns) -> tuple[list[Message], tuple[dict[str, Any], ...]]:
+    """What is asked, with all that goes before it: system text, earlier turns, what the question is about; and the
+    tools that are offered."""
+    given, tools = row[columns.input], _offered(row)
+    if isinstance(given, Mapping) and isinstance(given.get("messages"), list):  # OpenAI's preference pairs
+        given, tools = given["messages"], tools_of(given.get("tools"))
+    turns = turns_in(given)
+    if turns and _is_turn(turns[0]):
+        return _before(row, columns, messages(turns)), tools
+    question = text_of(given)
+    context = _context(row.get(columns.context)) if columns.context else ""
+    if context.strip():
+        question = f"{question}\n\n{context}" if question.strip() else context
+    return _before(row, columns, [*_history(row), Message("user", question)]), tools
+
+
+def _is_turn(given: Any) -> bool:
+    """Whether it says who speaks, in a name we know: an object may have a field `role` for anything."""
+    who = given.get("role", given.get("from")) if isinstance(given, Mapping) else None
+    return isinstance(who, str) and who.strip().lower() in ROLES
+
+
+def _context(given: Any) -> str:
+    """What a question is about; several passages are set apart."""
+    return "\n\n".join(map(text_of, given)) if isinstance(given, list) else text_of(given)
+
+
+def _history(row: Mapping[str, Any]) -> list[Message]:
+    """Earlier questions and answers, as LLaMA-Factory's Alpaca files have them."""
+    before: list[Message] = []
+    history = row.get("history")
+    for turn in history if isinstance(history, list) else ():
+        if isinstance(turn, (list, tuple)) and len(turn) == 2:
+            before += [Message("user", text_of(turn[0])), Message("assistant", text_of(turn[1]))]
+    return before
+
+
+def _offered(row: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The tools beside a question. A column of that name may be about anything else: then none."""
+    try:
+        tools = tools_of(row.get("tools"))
+    except BadRow:
+        return ()
+    return tools if all("name" in tool["function"] for tool in tools if isinstance(tool["function"], dict)) else ()
+
+
+def _answered(given: Any, tools: bool) -> list[Message]:
+    """The answer: turns, calls where `tools` are offered and it is a list of them, else text."""
+    turns = [given] if isinstance(given, Mapping) else turns_in(given)
+    if turns and tools and all(isinstance(t, Mapping) and "name" in t and "arguments" in t for t in turns):
+        return messages([{"role": "assistant", "tool_calls": turns}])
+    if turns and _is_turn(turns[0]) and not isinstance(given, str):
+        return messages(turns)
+    return [Message("assistant", _first(given))]
+
+
+def _first(given: Any) -> str:
+    """An answer as text; of SQuAD's alternatives, which say where in the context they stand, the first."""
+    if isinstance(given, Mapping) and "answer_start" in given and isinstance(given.get("text"), list):
+        given = given["text"][0] if given["text"] else ""
+    return answer_of(given)
 
 
 def _labelled(row: Mapping[str, Any], columns: Columns) -> Example:
+    given = row.get(columns.output)
+    if isinstance(given, list) and len(given) == 1 and isinstance(given[0], (str, int)):
+        row = {**row, columns.output: given[0]}  # annotation tools write a list where one label was chosen
     example = _pair(row, columns)
     label = example.answer.content.strip()
-    return Example((example.messages[0], Message("assistant", label)), label=label)
+    return Example((*example.prompt, Message("assistant", label)), label=label)
 
 
 def _preference(row: Mapping[str, Any], columns: Columns) -> Example:
-    """The chosen answer is what is learnt; the rejected one is read past."""
-    chosen = row.get(columns.output)
-    if isinstance(chosen, list) and chosen and isinstance(chosen[0], Mapping):
-        return Example(conversation([message(turn, ROLES, "role", "content") for turn in chosen]))
+    """The chosen answer is what is learnt; the rejected one read past."""
+    chosen = _preferred(row, columns.output)
+    if any(turn.role == "user" for turn in chosen):
+        return Example(conversation(_before(row, columns, chosen)))
     if not columns.input:
         raise BadRow("mixed_format", "a chosen answer without a prompt")
-    prompt = row.get(columns.input)
-    if isinstance(prompt, list) and prompt and isinstance(prompt[0], Mapping):
-        before = [message(turn, ROLES, "role", "content") for turn in prompt]
-        return Example(conversation([*before, Message("assistant", text_of(chosen))]))
-    return _pair(row, columns)
+    if columns.input not in row:
+        raise BadRow("mixed_format", f"no `{columns.input}`, which the file's other rows have")
+    asked, tools = _asked(row, columns)
+    return Example(conversation([*asked, *chosen]), tools=tools)
+
+
+def _preferred(row: Mapping[str, Any], name: str) -> list[Message]:
+    """An answer of a pair; where no column asks, what was said before it too, in a conversation written as a text."""
+    alone = not any(asked in row for asked in (*_ASKED, *TURNS))
+    turns = spoken(row.get(name)) if alone else None
+    return messages(turns) if turns else _answered(row.get(name), False)
 
 
 def rejects(row: Mapping[str, Any], answer: Message) -> bool:
     """Whether a preference pair rejects `answer` too, white space and Unicode form aside: case or marks may be the
     point."""
-    given = row.get("rejected")
-    turns = given if isinstance(given, list) and given else [{"role": "assistant", "content": given}]
     try:
-        worse = message(turns[-1], ROLES, "role", "content")
+        worse = next(_preferred(row, name) for _, name in _CHOSEN if name in row)[-1]
     except BadRow:
         return False
     same = normal(worse.content, strict=True) == normal(answer.content, strict=True)
@@ -128,9 +228,9 @@ def rejects(row: Mapping[str, Any], answer: Message) -> bool:
 
 
 PARSERS: dict[str, Callable[[Mapping[str, Any], Columns], Example]] = {
-    "messages": _messages,
-    "sharegpt": _sharegpt,
-    "alpaca": _alpaca,
+    "messages": _conversation,
+    "sharegpt": _conversation,
+    "alpaca": _pair,
     "prompt_completion": _pair,
     "labelled_text": _labelled,
     "preference": _preference,

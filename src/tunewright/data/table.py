@@ -174,6 +174,7 @@ class Table:
             "content": key(
                 *(f"{m.role}{m.content}{canonical(m.tool_calls) if m.tool_calls else '[]'}" for m in example.messages),
                 tools,
+                *(str(place) for place, m in enumerate(example.messages) if not m.learned),
             ),
             "group": key(example.group) if example.group is not None else 0,
             "rewords": key(self._spaced(example.rewords)) if example.rewords is not None else 0,
@@ -258,7 +259,7 @@ def _keys_of(text: str) -> int:
 
 def plain(example: Example) -> Mapping[str, Any]:
     """An example as we write it: the messages shape, and marks only where they say something."""
-    row: dict[str, Any] = {"messages": [m.as_dict() for m in example.messages]}
+    row: dict[str, Any] = {"messages": [m.as_row() for m in example.messages]}
     if example.tools:
         row["tools"] = [dict(t) for t in example.tools]
     for name in ("label", "group", "license", "rewords"):

@@ -18,7 +18,7 @@ _RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[E
 
 def openai(example: Example) -> dict[str, Any]:
     """OpenAI's chat format: arguments of tool calls are JSON texts, and tool turns name the call they answer."""
-    turns = with_call_ids([m.as_dict() for m in example.messages])
+    turns = with_call_ids([m.as_row() for m in example.messages])
     if any(turn["role"] == "tool" and "tool_call_id" not in turn for turn in turns):
         raise _refused(example, "openai", "a tool turn answers no call")
     row: dict[str, Any] = {"messages": turns}

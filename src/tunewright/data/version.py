@@ -145,7 +145,12 @@ def example_of(row: Mapping[str, Any]) -> Example:
     """The example that a row of ours holds."""
     return Example(
         messages=tuple(
-            Message(t["role"], t["content"], tuple(call["function"] for call in t.get("tool_calls", ())))
+            Message(
+                t["role"],
+                t["content"],
+                tuple(call["function"] for call in t.get("tool_calls", ())),
+                t.get("weight") != 0,
+            )
             for t in row["messages"]
         ),
         row=row.get("row", ""),

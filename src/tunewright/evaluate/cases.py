@@ -11,7 +11,7 @@ from typing import Any
 from tunewright.errors import DataError
 from tunewright.evaluate.scorers import expected_text
 from tunewright.records import Case, Message
-from tunewright.turns import ROLES, BadRow, answer_of, conversation, message, text_of, tools_of
+from tunewright.turns import BadRow, answer_of, conversation, messages, text_of, tools_of
 
 _REMEDY = 'A case is {"messages": [...]} ending with the answer, or {"input": ..., "expected": ...}.'
 
@@ -72,4 +72,4 @@ def _turns(row: Mapping[str, Any]) -> tuple[Message, ...]:
     given = row.get("messages")
     if not isinstance(given, list):
         raise BadRow("bad_row", "neither `messages` nor `input` and `expected`")
-    return conversation([message(turn, ROLES, "role", "content") for turn in given])
+    return conversation(messages(given))

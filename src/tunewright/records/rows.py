@@ -9,11 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `tool_calls` are `{"name": str, "arguments": dict}` mappings, in order."""
+    """One turn. `tool_calls` are `{"name": str, "arguments": dict}` mappings, in order. An answer that is not `learned`
+    is read by those behind it and teaches nothing."""
 
     role: str
     content: str
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    learned: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """The turn as chat templates take it (OpenAI's shape for tool calls)."""
@@ -21,6 +23,10 @@ class Message:
         if self.tool_calls:
             turn["tool_calls"] = [{"type": "function", "function": dict(call)} for call in self.tool_calls]
         return turn
+
+    def as_row(self) -> dict[str, Any]:
+        """The turn as rows hold it: `weight: 0` (OpenAI's spelling) where it is read and not learned."""
+        return self.as_dict() if self.learned else {**self.as_dict(), "weight": 0}
 
 
 @dataclass(frozen=True, slots=True)

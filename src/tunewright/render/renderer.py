@@ -120,7 +120,7 @@ class Renderer:
         # Nothing stands before a first token that could predict it.
         weights = tuple(example.weight if f and place else 0.0 for place, f in enumerate(flags))
         limit = len(ids) if max_length is None else max_length
-        unlearned = sum(1 for message in example.messages if message.role == "assistant") - len(turns)
+        unlearned = sum(1 for m in example.messages if m.role == "assistant" and m.learned) - len(turns)
         return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row), unlearned
 
     def _turns(self, example: Example) -> tuple[str, list[Turn]]:
@@ -137,6 +137,7 @@ class Renderer:
             raise (
                 error if error.where else RenderError(error.message, where=example.row, remedy=error.remedy)
             ) from error
+        turns = [turn for turn in turns if example.messages[turn.index].learned]
         if not turns:
             raise RenderError("there is no assistant turn to learn from.", where=example.row)
         self._leaves_nothing_out(example, text)

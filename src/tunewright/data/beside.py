@@ -1,0 +1,91 @@
+"""What rows hold beside question and answer: what belongs to the question, what stands in the way, what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewright.data.shapes import SYSTEMS, Columns, turns_in
+from tunewright.errors import DataError
+
+_CONTEXTS = ("context", "contexts", "passage", "sql_context", "schema")
+_CHOICES = ("choices", "options")
+_VERDICTS = {"accept", "reject", "ignore"}
+# Not read as part of the question and answer, but read or kept; or of no use to either.
+_KNOWN = {
+    *("tools", "functions", "history", "license", "group", "label", "rewords", "source", "row", "rejected"),
+    *("rejected_response", "non_preferred_output"),
+}
+_TURN_KEYS = {"role", "from", "content", "value", "message", "text", "name", "tool_calls", "function_call"}
+_LOOKED, _NAMED, _WORDS = 1_000, 8, 3
+
+Rows = Sequence[Mapping[str, Any]]
+Decided = tuple[str, Columns, str]
+
+
+def completed(decided: Decided, rows: Rows, names: Sequence[str]) -> Decided:
+    """The reading with the columns that belong to the question, and a reason that tells them and what is not read."""
+    shape, columns, reason = decided
+    used = {c for c in columns if c}
+    system = next((n for n in names if n in SYSTEMS and n not in used), "") if shape != "labelled_text" else ""
+    about = next((n for n in names if n.lower() in _CONTEXTS and n not in used), "")
+    context = columns.context or (about if shape == "prompt_completion" else "")
+    columns = columns._replace(system=system, context=context)
+    if system:
+        reason += f"; `{system}` goes before them as the system's turn"
+    if context and f"`{context}`" not in reason:
+        reason += f"; `{context}` stands behind the question"
+    return shape, columns, reason + left(rows, names, columns)
+
+
+def left(rows: Rows, names: Sequence[str], columns: Columns) -> str:
+    """What a reason adds of fields that are not read."""
+    found = unread(rows[:_LOOKED], names, columns)
+    return f"; not read: {', '.join(f'`{name}`' for name in found[:_NAMED])}" if found else ""
+
+
+def unread(rows: Rows, names: Sequence[str], columns: Columns) -> list[str]:
+    """Fields with words in them that no part of an example comes from, those of turns too."""
+    used = {*columns, *_KNOWN}
+    found = [name for name in names if name not in used and _wordy([row.get(name) for row in rows])]
+    turns = [turn for row in rows for turn in (turns_in(row.get(columns.turns)) or ()) if isinstance(turn, Mapping)]
+    if any("role" in turn or "from" in turn for turn in turns):
+        inner = dict.fromkeys(str(key) for turn in turns for key in turn if key not in _TURN_KEYS)
+        found += [f"{columns.turns}.{key}" for key in inner if _wordy([turn.get(key) for turn in turns])]
+    return found
+
+
+def _wordy(values: Sequence[Any]) -> bool:
+    """Whether a tenth of the values are sentences, or lists of texts."""
+    told = sum(
+        len(value.split()) >= _WORDS
+        if isinstance(value, str)
+        else isinstance(value, list) and bool(value) and all(isinstance(v, str) and v.strip() for v in value)
+        for value in values
+    )
+    return told * 10 >= max(1, len(values))
+
+
+def clear(path: Path, rows: Rows, names: Sequence[str], columns: Columns) -> None:
+    """Raise where the answers of a pair told by names alone would teach what nobody wants: answers that the rows
+    themselves judge, and numbers of choices that would not be shown."""
+    flags = f"--input {columns.input} --output {columns.output}"
+    for name in names:
+        values = [row.get(name) for row in rows if row.get(name) is not None]
+        judged = bool(values) and all(isinstance(v, bool) for v in values) and name == "label"
+        marked = bool(values) and {str(v).strip().lower() for v in values} <= _VERDICTS
+        if marked or (judged and name not in columns):
+            raise DataError(
+                f"`{name}` says of each row whether it is wanted, and all of them would be learnt alike.",
+                where=str(path),
+                remedy=f"Keep the rows that are wanted and leave `{name}` out."
+                + ("" if name in columns else f" To learn all of them: {flags}."),
+            )
+        short = all(len(str(row.get(columns.output))) <= _WORDS for row in rows)
+        if name in _CHOICES and short and any(isinstance(v, (list, Mapping)) for v in values):
+            raise DataError(
+                f"`{columns.output}` names one of the `{name}`, which are not part of the question.",
+                where=str(path),
+                remedy=f"Write them into `{columns.input}`. To learn the answers without them: {flags}.",
+            )

@@ -1,0 +1,176 @@
+"""Rows as services and data sets spell them: read as they are meant, and nothing of them lost without a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.data import convert, load, recognise
+from tunewright.errors import DataError
+from tunewright.records import Example, Message
+
+from .helpers import jsonl, run
+
+Q, A, S = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "system", "content": "S"}
+ASKED = (Message("user", "Q"), Message("assistant", "A"))
+TOLD = (Message("system", "S"), *ASKED)
+CALL = Message("assistant", "", ({"name": "f", "arguments": {"x": 1}},))
+CALLED = (Message("user", "Q"), CALL, Message("tool", "1"), Message("assistant", "A"))
+SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
+
+
+def first(root: Path, row: Any) -> Example:
+    """The first row of a file of such rows, as it is trained."""
+    jsonl(root / "train.jsonl", [row] * 3)
+    return load(run(root, split={"test": 0, "validation": 0}).path, "train")[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"system": "S", "messages": [Q, A]}, TOLD),
+        ({"system": [{"text": "S"}], "messages": [{**Q, "content": [{"text": "Q"}]}, A]}, TOLD),
+        ({"messages": [{**Q, "role": "User"}, {**A, "role": "Chatbot"}]}, ASKED),
+        ({"messages": [{"role": "USER", "message": "Q"}, {"role": "model", "content": "A"}]}, ASKED),
+        ({"conversations": [{"role": "human", "value": "Q"}, {"role": "gpt", "value": "A"}]}, ASKED),
+        ({"conversation": [{"input": "Q", "output": "A"}]}, ASKED),
+        ({"conversation": [{"system": "S", "human": "Q", "assistant": "A"}]}, TOLD),
+        ({"messages": json.dumps([Q, A])}, ASKED),
+        ({"messages": str([Q, A])}, ASKED),
+        ({"prompt": [S, Q], "completion": [A]}, TOLD),
+        ({"prompt": [S, Q], "chosen": [A], "rejected": [Q]}, TOLD),
+        ({"system": "S", "question": "Q", "chosen": "A", "rejected": "B"}, TOLD),
+        ({"input": {"messages": [S, Q]}, "preferred_output": [A], "non_preferred_output": [Q]}, TOLD),
+        (
+            {
+                "conversations": [{"from": "human", "value": "Q"}],
+                "chosen": {"from": "gpt", "value": "A"},
+                "rejected": {"from": "gpt", "value": "B"},
+            },
+            ASKED,
+        ),
+        ({"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}, ASKED),
+        ({"system_prompt": "S", "question": "Q", "response": "A"}, TOLD),
+        ({"system": "S", "Prompt": "Q", "Response": "A"}, TOLD),
+        ({"text": "### Human: Q### Assistant: A"}, ASKED),
+        ({"text": "<s>[INST] <<SYS>>S<</SYS>> Q [/INST] A </s>"}, TOLD),
+        ({"text": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\nA"}, TOLD),
+        ({"text": "S\n\n### Instruction:\nQ\n\n### Response:\nA"}, TOLD),
+        ({"system": "SYSTEM: S", "chat": "USER: Q\n\n\nASSISTANT: A <|endoftext|>\n\n\n"}, TOLD),
+        ({"instruction": "Q", "context": "C", "response": "A"}, (Message("user", "Q\n\nC"), ASKED[1])),
+        ({"question": "Q", "contexts": ["C", "D"], "answer": "A"}, (Message("user", "Q\n\nC\n\nD"), ASKED[1])),
+        (
+            {"question": "Q", "context": "C", "answers": {"text": ["A", "A"], "answer_start": [0, 0]}},
+            (Message("user", "Q\n\nC"), ASKED[1]),
+        ),
+        ({"text": "Q", "labels": ["a", "b"]}, (ASKED[0], Message("assistant", '["a", "b"]'))),
+        ({"prompt": "Q", "completion": {"role": "admin"}}, (ASKED[0], Message("assistant", '{"role": "admin"}'))),
+    ],
+)
+def test_rows_are_read_as_they_are_meant(tmp_path: Path, row: Any, wanted: tuple[Message, ...]) -> None:
+    assert first(tmp_path, row).messages == wanted
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {
+            "tools": [{"name": "f", "input_schema": SCHEMA}],
+            "messages": [
+                Q,
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"x": 1}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "1"}]},
+                A,
+            ],
+        },
+        {
+            "tools": [{"functionDeclarations": [{"name": "f", "parameters": SCHEMA}]}],
+            "contents": [
+                {"role": "user", "parts": [{"text": "Q"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": 1}}]},
+                {"role": "model", "parts": [{"text": "A"}]},
+            ],
+        },
+    ],
+    ids=["anthropic", "gemini"],
+)
+def test_calls_and_results_within_a_turn(tmp_path: Path, row: Any) -> None:
+    example = first(tmp_path, row)
+    assert example.messages == CALLED
+    assert example.tools == (TOOL,)
+
+
+def test_calls_beside_a_question(tmp_path: Path) -> None:
+    calls, tools = json.dumps([{"name": "f", "arguments": {"x": 1}}]), json.dumps([TOOL["function"]])
+    example = first(tmp_path, {"query": "Q", "answers": calls, "tools": tools})
+    assert (example.messages, example.tools) == ((Message("user", "Q"), CALL), (TOOL,))
+    assert first(tmp_path, {"query": "Q", "answer": "A", "tools": "hammer, saw"}).messages == ASKED
+
+
+def test_an_answer_of_weight_0_is_read_and_not_learned(tmp_path: Path) -> None:
+    wrong = {"role": "assistant", "content": "wrong", "weight": 0}
+    example = first(tmp_path, {"messages": [Q, wrong, Q, {**A, "weight": 1}]})
+    assert [m.learned for m in example.messages] == [True, False, True, True]
+    assert next(convert([example], "messages"))["messages"][1] == wrong
+    assert next(convert([example] * 10, "openai"))["messages"][1] == wrong
+    # Behind the last answer that is learned nothing teaches.
+    assert first(tmp_path, {"messages": [Q, A, Q, wrong]}).messages == ASKED
+    jsonl(tmp_path / "train.jsonl", [{"messages": [Q, A]}, {"messages": [Q, {**wrong, "train": False}]}])
+    assert run(tmp_path).dataset.ledger.set_aside == {"empty_output": 1}
+
+
+def test_labels_in_lists_and_in_words(tmp_path: Path) -> None:
+    rows: list[Any] = [{"text": f"This is it {i}", "label": [["x", "y"][i % 2]]} for i in range(20)]
+    jsonl(tmp_path / "train.jsonl", rows)
+    assert run(tmp_path).dataset.labels == ("x", "y")
+    rows = [{"text": f"This is it {i}", "label": i % 2, "label_text": ["x", "y"][i % 2]} for i in range(20)]
+    assert recognise(jsonl(tmp_path / "train.jsonl", rows)).output == "label_text"
+    rows = [{"premise": f"P {i}", "hypothesis": f"H {i}", "label": i % 2} for i in range(20)]
+    reading = recognise(jsonl(tmp_path / "train.jsonl", rows))
+    assert (reading.input, reading.context, reading.output) == ("premise", "hypothesis", "label")
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    rows: list[Any] = [{"question": "Q", "answer": "A", "id": "a-1", "thought": f"I think it is {i}"} for i in range(9)]
+    assert recognise(jsonl(tmp_path / "a.jsonl", rows)).reason.endswith("; not read: `thought`")
+    rows = [{"messages": [Q, {**A, "reasoning_content": "Now let me see"}]}] * 9
+    assert recognise(jsonl(tmp_path / "a.jsonl", rows)).reason.endswith("; not read: `messages.reasoning_content`")
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "Q", "completion": "A", "label": False}, "`label` says of each row whether it is wanted"),
+        ({"text": "Q", "label": "x", "answer": "reject"}, "`answer` says of each row whether it is wanted"),
+        ({"question": "Q", "choices": ["a", "b"], "answer": 1}, "`answer` names one of the `choices`"),
+    ],
+)
+def test_answers_that_nobody_wants_are_refused(tmp_path: Path, row: Any, says: str) -> None:
+    with pytest.raises(DataError, match=says) as caught:
+        recognise(jsonl(tmp_path / "a.jsonl", [row] * 9))
+    assert caught.value.exit_code == 2
+    if "--input" in caught.value.remedy:
+        flags = caught.value.remedy.split()
+        names = [flags[flags.index(flag) + 1].rstrip(".") for flag in ("--input", "--output")]
+        assert recognise(tmp_path / "a.jsonl", input=names[0], output=names[1]).output == names[1]
+
+
+def test_keys_and_writers_are_neither_texts_nor_labels(tmp_path: Path) -> None:
+    keys: list[Any] = [{"type": "conversation", "id": f"c{i}", "at": f"2024-01-0{i} 10:00"} for i in range(9)]
+    posts = [{"type": "post", "user": f"U{i % 3}", "said": f"Good day for once {i}"} for i in range(30)]
+    for rows in (keys, posts):
+        with pytest.raises(DataError, match="no shape fits"):
+            recognise(jsonl(tmp_path / "a.jsonl", rows))
+
+
+def test_a_table_without_names_loses_no_row(tmp_path: Path) -> None:
+    for line in ("{i},Where is parcel number {i} now?,They are on the way {i}", "{k},Short,It is a longer text {i}"):
+        text = "".join(line.format(i=i, k=i % 3) + "\n" for i in range(30))
+        (tmp_path / "a.csv").write_text(text, "utf-8")
+        with pytest.raises(DataError, match="has no line of names"):
+            recognise(tmp_path / "a.csv")
