@@ -18,7 +18,9 @@ ROLES = {
     **dict.fromkeys(("function_call", "tool_call"), "function_call"),
 }
 _ROLE_KEYS = ("role", "from")
-_CONTENT_KEYS = ("content", "value", "message", "text")
+_CONTENT_KEYS = ("content", "value", "message", "text", "parts")
+_CALLS = ("functionCall", "function_call", "toolUse")
+_RESULTS = ("functionResponse", "function_response", "toolResult")
 # Keys of a turn that is a question with its answer, in the order they are said in.
 _TOLD = {
     "system": ("system",),
@@ -74,14 +76,14 @@ def spelled(turn: Any) -> list[Any]:
     and words that one turn holds. What is spelled in no known way stays as it is."""
     if not isinstance(turn, Mapping):
         return [turn]
-    role = next((key for key in _ROLE_KEYS if key in turn), None)
+    role = _present(turn, _ROLE_KEYS)
     if role is None:
         told = [(who, turn[key]) for who, keys in _TOLD.items() for key in keys if key in turn]
         return [{"role": who, "content": said} for who, said in told if said or who != "system"] or [turn]
-    content = next((key for key in _CONTENT_KEYS if key in turn), None)
+    content = _present(turn, _CONTENT_KEYS)
     one = {**turn, "role": turn[role]}
-    given = turn[content] if content else turn.get("parts")
-    if content or "parts" in turn:
+    given = turn[content] if content else None
+    if content:
         one["content"] = given
     pieces = given if isinstance(given, list) else ()
     if any(isinstance(piece, Mapping) and _sort(piece) for piece in pieces):
@@ -89,12 +91,17 @@ def spelled(turn: Any) -> list[Any]:
     return [one]
 
 
+def _present(turn: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    """The first of `keys` that says something, else the first there: Parquet gives every turn the keys of all."""
+    there = [key for key in keys if key in turn]
+    return next((key for key in there if turn[key] is not None), there[0] if there else None)
+
+
 def _sort(piece: Mapping[str, Any]) -> str:
     """What a piece of a turn's content is besides words: "call", "result", or "" (Anthropic's, Bedrock's, Gemini's)."""
-    kind = piece.get("type")
-    if kind == "tool_use" or "functionCall" in piece or "function_call" in piece or "toolUse" in piece:
+    if piece.get("type") == "tool_use" or any(isinstance(piece.get(name), Mapping) for name in _CALLS):
         return "call"
-    if kind == "tool_result" or "functionResponse" in piece or "function_response" in piece or "toolResult" in piece:
+    if piece.get("type") == "tool_result" or any(isinstance(piece.get(name), Mapping) for name in _RESULTS):
         return "result"
     return ""
 
@@ -109,13 +116,13 @@ def _unpacked(turn: dict[str, Any], pieces: Sequence[Any]) -> list[Any]:
         if not sort:
             words.append(piece)
             continue
-        names = ("functionCall", "function_call", "toolUse", "functionResponse", "function_response", "toolResult")
-        inner = next((piece[name] for name in names if isinstance(piece.get(name), Mapping)), piece)
+        inner = next((piece[name] for name in (*_CALLS, *_RESULTS) if isinstance(piece.get(name), Mapping)), piece)
         if sort == "call":
-            given: Any = next((inner[name] for name in ("input", "args", "arguments") if name in inner), {})
+            given: Any = next((inner[name] for name in ("input", "args", "arguments") if inner.get(name)), {})
             calls.append({"name": inner.get("name"), "arguments": given})
         else:
-            results.append({"role": "tool", "content": _result(inner.get("content", inner.get("response")))})
+            given = inner.get("response") if inner.get("content") is None else inner["content"]
+            results.append({"role": "tool", "content": _result(given)})
     rest = {**turn, "content": words, **({"tool_calls": calls} if calls else {})}
     return [*results, rest] if words or calls else results
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tunewright.data import convert, load, recognise
@@ -103,6 +105,22 @@ def test_calls_and_results_within_a_turn(tmp_path: Path, row: Any) -> None:
     example = first(tmp_path, row)
     assert example.messages == CALLED
     assert example.tools == (TOOL,)
+
+
+def test_turns_have_the_keys_of_all_in_parquet(tmp_path: Path) -> None:
+    call = {"type": "tool_use", "name": "f", "input": {"x": 1}}
+    turns = [
+        {"role": None, "from": "human", "content": None, "value": "Q"},
+        {"role": "assistant", "content": [{"type": "text", "text": "A", "functionCall": None}, call]},
+        {"role": "user", "content": [{"type": "tool_result", "content": "1", "response": None}]},
+        {"role": None, "from": "gpt", "content": None, "value": "A"},
+    ]
+    wanted = (Message("user", "Q"), Message("assistant", "A", CALL.tool_calls), *CALLED[2:])
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist([{"messages": turns[:1] + turns[3:]}] * 3), tmp_path / "a.parquet"
+    )
+    assert load(run(tmp_path, "a.parquet", split={"test": 0, "validation": 0}).path, "train")[0].messages == ASKED
+    assert first(tmp_path, {"messages": turns}).messages == wanted
 
 
 def test_calls_beside_a_question(tmp_path: Path) -> None:
