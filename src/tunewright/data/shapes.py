@@ -39,7 +39,7 @@ def shape_of(row: Any) -> tuple[str, Columns] | None:
     if not isinstance(row, Mapping):
         return None
     conversed = _conversed(row)
-    chosen = next((names for names in _CHOSEN if all(name in row for name in names)), None)
+    chosen = next(((a, b) for a, b in _CHOSEN if a in row and b in row), None)
     if chosen and not (conversed and _ends_answered(turns_in(row[conversed[1].turns]) or [])):
         asked = next((name for name in (*_ASKED, *TURNS) if name in row), "")
         return "preference", Columns(asked, chosen[0])
@@ -52,7 +52,9 @@ def shape_of(row: Any) -> tuple[str, Columns] | None:
 
 def _conversed(row: Mapping[str, Any]) -> tuple[str, Columns] | None:
     for key in TURNS:
-        turns = turns_in(row.get(key))
+        if key not in row:
+            continue
+        turns = turns_in(row[key])
         if turns is not None and (not turns or isinstance(turns[0], Mapping)):
             first = turns[0] if turns else {}
             return "sharegpt" if "from" in first and "role" not in first else "messages", Columns(turns=key)
@@ -163,8 +165,10 @@ def _history(row: Mapping[str, Any]) -> list[Message]:
 
 def _offered(row: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     """The tools beside a question. A column of that name may be about anything else: then none."""
+    if not row.get("tools"):
+        return ()
     try:
-        tools = tools_of(row.get("tools"))
+        tools = tools_of(row["tools"])
     except BadRow:
         return ()
     return tools if all("name" in tool["function"] for tool in tools if isinstance(tool["function"], dict)) else ()
@@ -172,6 +176,8 @@ def _offered(row: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 def _answered(given: Any, tools: bool) -> list[Message]:
     """The answer: turns, calls where `tools` are offered and it is a list of them, else text."""
+    if isinstance(given, str) and not tools:
+        return [Message("assistant", given)]
     turns = [given] if isinstance(given, Mapping) else turns_in(given)
     if turns and tools and all(isinstance(t, Mapping) and "name" in t and "arguments" in t for t in turns):
         return messages([{"role": "assistant", "tool_calls": turns}])
