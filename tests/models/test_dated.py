@@ -7,7 +7,7 @@ from transformers.utils import chat_template_utils
 from tests.render.conversations import GOLDEN, THINKING_LIKE, example
 from tests.render.tokenizers import tiny
 from tunewright import models
-from tunewright.models.load import dated, unthinking
+from tunewright.models.template import dated, unthinking
 from tunewright.render import Renderer
 
 HEAD = "{%- if strftime_now is defined %}{%- set today = strftime_now('%d %b %Y') %}{%- endif %}Today: {{ today }}\n"

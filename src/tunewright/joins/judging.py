@@ -158,8 +158,7 @@ def _remote(project: Project, sampling: Sampling) -> tuple[str, Say]:
 def _local(project: Project, model: str, sampling: Sampling) -> tuple[str, Say]:
     """A judge computed on this machine: nothing is sent anywhere."""
     base = models.load(model, root=project.folder.root, dtype="auto", device=project.device)
-    stops = base.model.generation_config.eos_token_id
-    renderer = Renderer(base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
+    renderer = Renderer(base.tokenizer, base.stops, base.known)
     who = identity(base, None)
     engine = TorchEngine(base.model, stop_ids=renderer.stop_ids, pad_id=renderer.pad_id, identity=who)
 

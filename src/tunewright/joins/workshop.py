@@ -130,8 +130,7 @@ class Project:
 
     @cached_property
     def renderer(self) -> Renderer:
-        stops = self.base.model.generation_config.eos_token_id
-        return Renderer(self.base.tokenizer, [stops] if isinstance(stops, int) else stops or ())
+        return Renderer(self.base.tokenizer, self.base.stops, self.base.known)
 
     @cached_property
     def audit(self) -> Audit:

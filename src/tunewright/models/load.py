@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import difflib
-import json
-import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,21 +17,16 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import disable_progress_bars
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from tunewright.errors import ModelError
-from tunewright.models import quantised
+from tunewright.models import quantised, stored
+from tunewright.models.template import dated, template_of, unthinking
 from tunewright.recipe import ModelSpec
 from tunewright.store import digest, tree_digest
 
 SEEDLING = Path(__file__).parent / "seedling"
-# The day that a template writes which asks for today's.
-DAY = datetime.date(2026, 1, 1)
-_TODAY = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
-# What templates call the switch, and the statement that turns it off.
-_SWITCH = "enable_thinking"
-_OFF = f"{{% set {_SWITCH} = false %}}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -57,6 +49,17 @@ class Base:
     def dtype(self) -> torch.dtype:
         """What its weights, but those in 4 bits, are held in."""
         return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
+
+    @property
+    def stops(self) -> list[int]:
+        """The tokens that it was published to stop at."""
+        found = self.model.generation_config.eos_token_id
+        return [found] if isinstance(found, int) else list(found or ())
+
+    @property
+    def known(self) -> int:
+        """How many tokens it has an embedding for."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     def twin(self) -> Base:
         """Another model over the same weights, which neither may change: an adapter put on one is not on the other."""
@@ -84,22 +87,13 @@ def locate(spec: ModelSpec, root: Path) -> str:
     folder = Path(spec.id).expanduser()
     folder = folder if folder.is_absolute() else root / folder
     if folder.exists():
-        if not (folder / "config.json").is_file():
-            raise ModelError(
-                "this is not a model: it has no config.json.",
-                where=str(folder),
-                remedy="Name a folder that transformers' from_pretrained takes, a hub id, or `seedling`.",
-            )
-        if not list(folder.glob("*.safetensors")):
-            raise ModelError(
-                "no weights in safetensors form are in this folder.",
-                where=str(folder),
-                remedy="Save it again with safe_serialization=True; pickled weights are not loaded.",
-            )
+        stored.assert_model(folder)
         return str(folder)
     if spec.id.startswith((".", "/", "~")) or spec.id.count("/") > 1:
         raise ModelError(
-            "there is no such folder.", where=spec.id, remedy="Name a model folder, a hub id, or `seedling`."
+            "there is no such folder.",
+            where=spec.id if Path(spec.id).is_absolute() else f"{spec.id} (that is {folder.resolve()})",
+            remedy="Name a model folder, a hub id, or `seedling`.",
         )
     _reachable(spec)
     return spec.id
@@ -137,50 +131,32 @@ def load(
     causal language model with a tokenizer and a chat template, or bitsandbytes is wanted and not there.
     """
     spec = ModelSpec(id=spec, revision=None) if isinstance(spec, str) else spec
-    packing = {"quantization_config": quantised.how(), "device_map": {"": device}} if in_4_bits else {}
     source = locate(spec, root or Path.cwd())
-    dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
-    model, tokenizer = _read(spec, source, dtype, packing)
-    if not getattr(tokenizer, "chat_template", None):
-        raise ModelError(
-            "the tokenizer has no chat template, so there is no telling how a conversation is written for it.",
-            where=spec.id,
-            remedy="Use the model's instruct variant, or add a chat_template.jinja to a local copy.",
-        )
-    tokenizer.chat_template = unthinking(dated(tokenizer.chat_template))
     folder = Path(source) if Path(source).is_dir() else None
+    if folder is not None:
+        stored.assert_readable(folder)
+    dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
+    model, tokenizer, form = _read(spec, source, dtype, device, in_4_bits)
+    tokenizer.chat_template = unthinking(dated(template_of(spec, tokenizer, root or Path.cwd())))
+    model.generation_config = _plainly(model.generation_config)
     return Base(
         model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
         tokenizer=tokenizer,
         name=spec.id,
         path=folder,
         sha256=_identity(folder, model, spec),
-        quantisation=quantised.FORM if in_4_bits else None,
+        quantisation=form,
     )
 
 
-def dated(template: Any) -> Any:
-    """A chat template, or several by name, that writes `DAY` where it would write the day it is asked on.
+def _plainly(config: Any) -> GenerationConfig:
+    """What a model stops at, of how it was published to be asked; not how its words are drawn.
 
-    Else a run of two days would have learnt two prompts, and be measured and served with a third.
+    Everything here is measured greedily. A repetition penalty that an export kept would make it answer otherwise than
+    was measured, wherever a server reads it.
     """
-    if isinstance(template, dict):
-        return {name: dated(one) for name, one in template.items()}
-    return _TODAY.sub(lambda call: json.dumps(DAY.strftime(call[2])), template)
-
-
-def unthinking(template: Any) -> Any:
-    """A chat template, or several by name, whose thinking switch is off whoever asks.
-
-    The renderer turns it off; a server that reads our export would leave it as it was published, mostly on, and ask
-    with another prompt than the one learnt.
-    """
-    if isinstance(template, dict):
-        return {name: unthinking(one) for name, one in template.items()}
-    if _SWITCH not in template or template.startswith(_OFF):
-        return template
-    # A line's end behind a statement is not written: one that is the template's own has to stay.
-    return _OFF + ("\n" if template.startswith("\n") else "") + template
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return GenerationConfig(**{name: getattr(config, name, None) for name in names})
 
 
 def computes_in_bfloat16(device: str) -> bool:
@@ -193,32 +169,71 @@ def _as_stored(config: Any) -> torch.dtype:
     return torch.bfloat16 if config.dtype is torch.bfloat16 else torch.float32
 
 
-def _read(spec: ModelSpec, source: str, dtype: str, packing: dict[str, Any]) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Model and tokenizer at `source`, without bars and warnings: what a person should know, we say."""
+def _read(
+    spec: ModelSpec, source: str, dtype: str, device: str, in_4_bits: bool
+) -> tuple[Any, PreTrainedTokenizerBase, dict[str, Any] | None]:
+    """Model, tokenizer and the form it is held in, without bars and warnings: what a person should know, we say."""
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     options = {"revision": spec.revision} if spec.revision else {}
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
+        stored.assert_continues(config, spec.id)
+        form = stored.form(config, spec.id)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-        model = AutoModelForCausalLM.from_pretrained(
+        kept = _as_stored(config) if dtype == "auto" else DTYPES[dtype]
+        packing = {"quantization_config": quantised.how()} if in_4_bits and form is None else {}
+        model, told = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
-            dtype=_as_stored(config) if dtype == "auto" else DTYPES[dtype],
+            dtype=kept,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # what does not fit is told, as what is missing
+            device_map={"": device} if packing or form else None,
             **packing,
             **options,
         )
-    except (OSError, ValueError, KeyError, HFValidationError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot be loaded as a causal language model: {first[:300]}",
-            where=spec.id,
-            remedy="Name a hub id that this machine can reach, a model folder, or `seedling`.",
-        ) from error
-    return model, tokenizer
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, HFValidationError, SafetensorError) as error:
+        raise _unloadable(error, spec) from error
+    stored.assert_whole(model, told, spec.id)
+    return _in_form(model, form, kept, in_4_bits, spec.id), tokenizer, _quantisation(form, in_4_bits)
+
+
+def _unloadable(error: Exception, spec: ModelSpec) -> ModelError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    remedy = "Name a hub id that this machine can reach, a model folder, or `seedling`."
+    if "Unrecognized configuration class" in first:
+        first, remedy = "transformers knows none of its kind that continues a text alone.", stored.CAUSAL
+    elif "custom code" in first:
+        first = "it brings code of its own, which is never run."
+        remedy = "Name a model of a kind that transformers knows, or convert it to one."
+    elif "does not recognize this architecture" in first:
+        remedy = "A newer transformers may know it: pip install -U transformers."
+    elif "backend tokenizer" in first:
+        first, remedy = "it has no tokenizer that can be read.", "Put the base's tokenizer.json into its folder."
+    return ModelError(f"cannot be loaded as a causal language model: {first[:300]}", where=spec.id, remedy=remedy)
+
+
+def _in_form(model: Any, form: str | None, dtype: torch.dtype, in_4_bits: bool, where: str) -> Any:
+    """`model` as numbers of `dtype`, or with its linear layers in 4 bits, whatever form its files have."""
+    if form == "bitsandbytes":
+        found = stored.as_stored(model, dtype, where) if in_4_bits else stored.read_back(model, dtype)
+    elif form:
+        found = quantised.quantise(model) if in_4_bits else model
+    else:
+        return model
+    return stored.savable(found)
+
+
+def _quantisation(form: str | None, in_4_bits: bool) -> dict[str, Any] | None:
+    if not in_4_bits:
+        return None
+    return quantised.STORED if form == "bitsandbytes" else quantised.FORM
 
 
 def _identity(folder: Path | None, model: Any, spec: ModelSpec) -> str:

@@ -25,6 +25,10 @@ class ModelSpec(Spec):
         validation_alias=AliasChoices("license", "licence"),
         description="The base's licence, where its card does not say it or yours is another.",
     )
+    template: str | None = Field(
+        None,
+        description="How conversations are written, where the tokenizer does not say it: `plain`, or a Jinja file.",
+    )
 
 
 class ToneSpec(Spec):

@@ -25,14 +25,20 @@ class Renderer:
     adapter, and compared before anything is served.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int] = ()) -> None:
-        """`stop_ids` are what the model's generation config stops at; the template's own terminator is added."""
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int] = (), known: int | None = None
+    ) -> None:
+        """`stop_ids` are what the model's generation config stops at; the template's own terminator is added.
+
+        `known` is how many tokens the model has an embedding for: some tokenizers have more.
+        """
         if not getattr(tokenizer, "is_fast", False):
             raise RenderError(
                 "this tokenizer cannot say which characters a token covers.",
                 remedy="Use a base with a fast tokenizer (tokenizer.json).",
             )
         self.tokenizer = tokenizer
+        self._known = known
         # A template with a thinking switch writes an empty thought before answers that have none; with the switch
         # off it writes the same in the prompt, so that the answer starts where the prompt ends.
         self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
@@ -42,6 +48,7 @@ class Renderer:
         stops = [str(token) for token in tokenizer.convert_ids_to_tokens([int(i) for i in stop_ids])]
         self._habits = found(tokenizer, self._write, stops)
         self.terminator = self._habits.ends[0]
+        self.prompt((Message("user", "x"),))  # a template's own tokens are in every row
         own, *others = (int(tokenizer.convert_tokens_to_ids(end)) for end in self._habits.ends)
         self.stop_ids = frozenset({own, *others, *(int(i) for i in stop_ids)})
         self.stop_id = own
@@ -107,7 +114,18 @@ class Renderer:
 
     def _ids(self, text: str) -> list[int]:
         # The template has written BOS if there is to be one (K3): add nothing.
-        return list(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._known_to_the_model(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _known_to_the_model(self, ids: Sequence[int]) -> list[int]:
+        """`ids`. Raises `RenderError` where the model has no embedding for one: some tokenizers were given more."""
+        over = max(ids, default=0)
+        if self._known is not None and over >= self._known:
+            token = self.tokenizer.convert_ids_to_tokens(over)
+            raise RenderError(
+                f"the model knows {self._known:,} tokens, and {token!r} is number {over:,} of its tokenizer.",
+                remedy="Take the tokenizer that was published with the model, or a base that was resized for this one.",
+            )
+        return list(ids)
 
     def _write(self, messages: Sequence[Message], prompt: bool) -> str:
         return self.text(messages, (), prompt)
@@ -197,6 +215,7 @@ class Renderer:
             ids += encoded.ids
             begins += [begin + start for start, _ in encoded.offsets]
         flags = [any(t.start <= b < t.end for t in turns) for b in begins]
+        self._known_to_the_model(ids)
         return ids, flags, next(i for i, b in enumerate(begins) if b >= turns[-1].start)
 
     def _pieces(self, text: str, turns: list[Turn]) -> list[tuple[int, int]]:
