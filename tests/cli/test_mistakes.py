@@ -281,3 +281,17 @@ def test_text_that_is_not_utf8_is_repaired_or_set_aside_and_counted(cli, project
     ran = cli("check", folder, "--json")
     assert ran.code == 0
     assert any(f["code"] == "encoding" for f in ran.document["findings"])
+
+
+def test_a_base_without_a_chat_template_is_begun_with_the_command_that_the_refusal_names(cli, rows, tmp_path):
+    data, base = rows(colours(60)), tmp_path / "base"
+    shutil.copytree(models.locate(ModelSpec(id="seedling", revision=None), tmp_path), base)
+    (base / "chat_template.jinja").unlink()
+    wrong(cli("init", tmp_path / "p", "--data", data, "--model", base), "no chat template", "--template plain")
+    assert cli("init", tmp_path / "p", "--data", data, "--model", base, "--template", "plain").code == 0
+    assert Recipe.load(tmp_path / "p").model == ModelSpec(id="../base", template="plain")
+    written = (Path(models.locate(ModelSpec(id="seedling"), tmp_path)) / "chat_template.jinja").read_text()
+    (tmp_path / "own.jinja").write_text(written)
+    own = ["--model", base, "--template", tmp_path / "own.jinja"]
+    assert cli("init", tmp_path / "q", "--data", data, *own).code == 0
+    assert Recipe.load(tmp_path / "q").model.template == "../own.jinja"

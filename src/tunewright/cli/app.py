@@ -135,6 +135,9 @@ def init(
     data: Annotated[list[Path], typer.Option("--data", help="File with examples. Repeatable.")],
     test: Annotated[list[Path] | None, typer.Option("--test", help="Held-out file, when there is one.")] = None,
     model: Annotated[str, typer.Option("--model", help="Hub id, path, or seedling.")] = "seedling",
+    template: Annotated[
+        str | None, typer.Option("--template", help="For a base without a chat template: plain, or a Jinja file.")
+    ] = None,
     task: Annotated[str | None, typer.Option("--task", help="The task in one sentence.")] = None,
     input: Input = None,
     output: Output = None,
@@ -144,7 +147,8 @@ def init(
     """Recognise data, write the recipe, show examples."""
     from tunewright.cli.start import init_project
 
-    raise typer.Exit(init_project(folder, data, test or [], model, task, input, output, as_json=json))
+    made = init_project(folder, data, test or [], model, task, input, output, template=template, as_json=json)
+    raise typer.Exit(made)
 
 
 app.command()(advise)

@@ -40,6 +40,7 @@ def init_project(
     input: str | None,
     output: str | None,
     *,
+    template: str | None = None,
     as_json: bool,
 ) -> int:
     """Recognise the data files, write the recipe this project needs, show what the model will see."""
@@ -56,6 +57,9 @@ def init_project(
     readings = {path: recognise(path, input=input, output=output) for path in [*data, *test]}
     models.locate(ModelSpec(id=model, revision=None), Path.cwd())
     recipe = _recipe_for(folder, data, test, model, task, input, output)
+    if template is not None:
+        kept = template if template == "plain" else _relative(Path(template).expanduser(), folder)
+        recipe["model"] = {"id": recipe["model"], "template": kept}
     with _whole(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write_recipe(folder, recipe)
