@@ -166,6 +166,23 @@ def test_a_path_that_is_not_there_says_where_it_was_looked_for(tmp_path):
         models.locate(ModelSpec(id="../base"), tmp_path / "project")
 
 
+def test_a_tokenizer_without_its_vocabulary_is_told_and_not_made_empty(lay):
+    folder = lay()
+    (folder / "tokenizer.json").unlink()
+    refused(folder, "no tokenizer that can be read", "tokenizer.json")
+    change(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
+    refused(folder, "knows no words", "tokenizer.json")
+    (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    refused(folder, "tokenizer.model", "pip install sentencepiece protobuf")
+
+
+def test_a_kind_that_is_not_known_is_told_with_a_way_out(lay):
+    folder = lay(said={"model_type": "llama99"})
+    refused(folder, "llama99", "pip install -U transformers")
+    change(folder / "config.json", auto_map={"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"})
+    refused(folder, "code of its own, which is never run")
+
+
 # -- stored in few bits ------------------------------------------------------------------------------------------------
 
 

@@ -120,6 +120,9 @@ def _limits(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | Non
     lines = ["## Limits", ""]
     if evaluation is not None:
         lines.append("- The cases come from the same source as the training rows: other input was not tried by them.")
+        lines.append(
+            "- It was asked greedily: temperature 0, no penalty, whatever the base's settings for drawing say."
+        )
     unsaid = sum(source.license is None for source in dataset.sources)
     if unsaid:
         lines.append(f"- No licence is stated for {unsaid} of {len(dataset.sources)} sources of data.")

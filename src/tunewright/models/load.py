@@ -27,6 +27,31 @@ from tunewright.recipe import ModelSpec
 from tunewright.store import digest, tree_digest
 
 SEEDLING = Path(__file__).parent / "seedling"
+# What transformers says, by words in it; what that means for a base, where it is not clear; and the way out.
+_SAID = (
+    (
+        "Unrecognized configuration class",
+        "transformers knows none of its kind that continues a text alone.",
+        stored.CAUSAL,
+    ),
+    (
+        "custom code",
+        "it brings code of its own, which is never run.",
+        "Name a model of a kind that transformers knows, or convert it to one.",
+    ),
+    ("does not recognize this architecture", "", "A newer transformers may know it: pip install -U transformers."),
+    # It takes any file that it cannot read as SentencePiece's for one of tiktoken's.
+    (
+        "tiktoken",
+        "its tokenizer is SentencePiece's or tiktoken's own file (tokenizer.model), and there is no tokenizer.json.",
+        "pip install sentencepiece protobuf (for a file of tiktoken's: tiktoken), or put a tokenizer.json beside it.",
+    ),
+    (
+        "backend tokenizer",
+        "it has no tokenizer that can be read.",
+        "Put the tokenizer.json that was published with it beside its weights.",
+    ),
+)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -182,6 +207,7 @@ def _read(
         stored.assert_continues(config, spec.id)
         form = stored.form(config, spec.id)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+        stored.assert_speaks(tokenizer, spec.id)
         kept = _as_stored(config) if dtype == "auto" else DTYPES[dtype]
         packing = {"quantization_config": quantised.how()} if in_4_bits and form is None else {}
         model, told = AutoModelForCausalLM.from_pretrained(
@@ -205,18 +231,13 @@ def _read(
 
 
 def _unloadable(error: Exception, spec: ModelSpec) -> ModelError:
+    """What transformers says of a base that it does not load, in words that are true of a base, and a way out."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    remedy = "Name a hub id that this machine can reach, a model folder, or `seedling`."
-    if "Unrecognized configuration class" in first:
-        first, remedy = "transformers knows none of its kind that continues a text alone.", stored.CAUSAL
-    elif "custom code" in first:
-        first = "it brings code of its own, which is never run."
-        remedy = "Name a model of a kind that transformers knows, or convert it to one."
-    elif "does not recognize this architecture" in first:
-        remedy = "A newer transformers may know it: pip install -U transformers."
-    elif "backend tokenizer" in first:
-        first, remedy = "it has no tokenizer that can be read.", "Put the base's tokenizer.json into its folder."
-    return ModelError(f"cannot be loaded as a causal language model: {first[:300]}", where=spec.id, remedy=remedy)
+    said, remedy = next(
+        ((said or first, remedy) for sign, said, remedy in _SAID if sign in first),
+        (first, "Name a hub id that this machine can reach, a model folder, or `seedling`."),
+    )
+    return ModelError(f"cannot be loaded as a causal language model: {said[:300]}", where=spec.id, remedy=remedy)
 
 
 def _in_form(model: Any, form: str | None, dtype: torch.dtype, in_4_bits: bool, where: str) -> Any:

@@ -145,6 +145,16 @@ def assert_continues(config: Any, where: str) -> None:
     raise ModelError(f"a {config.model_type} model like this {what}.", where=where, remedy=CAUSAL)
 
 
+def assert_speaks(tokenizer: Any, where: str) -> None:
+    """Raise `ModelError` when `tokenizer` knows no words: without its files some are made empty, and lose all text."""
+    if not tokenizer.encode("a word", add_special_tokens=False):
+        raise ModelError(
+            "its tokenizer knows no words: the files of its vocabulary are missing.",
+            where=where,
+            remedy="Put the tokenizer.json that was published with it beside its weights.",
+        )
+
+
 def form(config: Any, where: str) -> str | None:
     """The form that the weights are stored in, None for numbers as they are: `bitsandbytes`, `fp8` or `mxfp4`.
 
