@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BitsAndBytesConfig,
+    GPTNeoXConfig,
     LlamaConfig,
     T5Config,
 )
@@ -147,7 +148,7 @@ def test_gguf_pickles_and_files_are_told_as_what_they_are(lay, tmp_path):
                     intermediate_size=32,
                 )
             ),
-            "from both sides",
+            "to judge texts or fill gaps",
         ),
         (
             lambda: AutoModelForSeq2SeqLM.from_config(
@@ -159,6 +160,15 @@ def test_gguf_pickles_and_files_are_told_as_what_they_are(lay, tmp_path):
 )
 def test_models_that_do_not_continue_a_text_are_refused(lay, make, words):
     refused(lay(make()), words, "…ForCausalLM")
+
+
+def test_families_that_can_do_both_are_taken_where_they_foretell(lay):
+    sizes = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    neox = lay(AutoModelForCausalLM.from_config(GPTNeoXConfig(**sizes, intermediate_size=32)))
+    assert models.load(str(neox)).model.config.is_decoder is False
+    shutil.rmtree(neox)
+    bert = BertConfig(**sizes, intermediate_size=32, architectures=["BertLMHeadModel"], initializer_range=0.5)
+    refused(lay(AutoModelForCausalLM.from_config(bert)), "from both sides", "…ForCausalLM")
 
 
 def test_a_path_that_is_not_there_says_where_it_was_looked_for(tmp_path):

@@ -227,6 +227,7 @@ def _read(
     except (OSError, ValueError, KeyError, ImportError, HFValidationError, SafetensorError) as error:
         raise _unloadable(error, spec) from error
     stored.assert_whole(model, told, spec.id)
+    stored.assert_foretells(model, spec.id)
     return _in_form(model, form, kept, in_4_bits, spec.id), tokenizer, _quantisation(form, in_4_bits)
 
 

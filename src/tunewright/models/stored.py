@@ -135,14 +135,26 @@ def assert_continues(config: Any, where: str) -> None:
     other = next((name for name in trained_as if name.endswith(_OTHER_TASKS)), None)
     if getattr(config, "is_encoder_decoder", False):
         what = "reads with an encoder and writes with a decoder"
-    elif getattr(config, "is_decoder", None) is False:
-        # These families would be loaded, and see the words that they should foretell.
-        what = "reads a text from both sides and writes none"
     elif other:
         what = f"was trained as {other}, to judge texts or fill gaps in them"
     else:
         return
     raise ModelError(f"a {config.model_type} model like this {what}.", where=where, remedy=CAUSAL)
+
+
+def assert_foretells(model: Any, where: str) -> None:
+    """Raise `ModelError` when `model` sees the words that it should foretell, as BERT does.
+
+    Only families that can do both are asked: their configs say `is_decoder: false`, and GPT-NeoX's too.
+    """
+    if getattr(model.config, "is_decoder", None) is not False:
+        return
+    device = model.get_input_embeddings().weight.device
+    with torch.inference_mode():
+        logits = model.eval()(input_ids=torch.tensor([[1, 2, 3], [1, 2, 4]], device=device)).logits[:, 0]
+    if not torch.allclose(logits[0], logits[1], rtol=1e-3, atol=1e-3):
+        what = f"a {model.config.model_type} model like this reads a text from both sides and writes none."
+        raise ModelError(what, where=where, remedy=CAUSAL)
 
 
 def assert_speaks(tokenizer: Any, where: str) -> None:
