@@ -1,9 +1,11 @@
 """Bases as they lie on disk and on the hub: used as what they are, or refused with what they are and a way out."""
 
+import io
 import json
 import shutil
 
 import pytest
+import sentencepiece
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -183,7 +185,16 @@ def test_a_tokenizer_without_its_vocabulary_is_told_and_not_made_empty(lay):
     change(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
     refused(folder, "knows no words", "tokenizer.json")
     (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
-    refused(folder, "tokenizer.model", "pip install sentencepiece protobuf")
+    refused(folder, "tokenizer.model", "tokenizer.json")
+    # SentencePiece's own file is enough: older bases have nothing else.
+    words = io.BytesIO()
+    sentences = iter(["a word of the weather in Rome", "what is it like there?", "say why, and how"] * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=sentences, model_writer=words, vocab_size=60, model_type="bpe", hard_vocab_limit=False
+    )
+    (folder / "tokenizer.model").write_bytes(words.getvalue())
+    read = models.load(str(folder)).tokenizer
+    assert "a word" in read.decode(read("a word")["input_ids"])
 
 
 def test_a_kind_that_is_not_known_is_told_with_a_way_out(lay):

@@ -43,8 +43,9 @@ _SAID = (
     # It takes any file that it cannot read as SentencePiece's for one of tiktoken's.
     (
         "tiktoken",
-        "its tokenizer is SentencePiece's or tiktoken's own file (tokenizer.model), and there is no tokenizer.json.",
-        "pip install sentencepiece protobuf (for a file of tiktoken's: tiktoken), or put a tokenizer.json beside it.",
+        "its tokenizer.model cannot be read as SentencePiece's, and there is no tokenizer.json.",
+        "Fetch it anew, or put the tokenizer.json that was published with it beside it (a file of tiktoken's: pip "
+        "install tiktoken).",
     ),
     (
         "backend tokenizer",
