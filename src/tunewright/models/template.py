@@ -100,8 +100,9 @@ def dated(template: Any) -> Any:
 def unthinking(template: Any) -> Any:
     """A chat template, or several by name, whose thinking switch is off whoever asks.
 
-    The renderer turns it off; a server that reads our export would leave it as it was published, mostly on, and ask
-    with another prompt than the one learnt.
+    On, it asks for thoughts that the rows do not have, and most templates write an empty thought before such answers;
+    off, they write it in the prompt, so that the answer starts where the prompt ends. Asked for as an option it would
+    be off here alone: a server that reads our export would ask with another prompt than the one learnt.
     """
     if isinstance(template, dict):
         return {name: unthinking(one) for name, one in template.items()}

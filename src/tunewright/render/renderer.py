@@ -39,9 +39,6 @@ class Renderer:
             )
         self.tokenizer = tokenizer
         self._known = known
-        # A template with a thinking switch writes an empty thought before answers that have none; with the switch
-        # off it writes the same in the prompt, so that the answer starts where the prompt ends.
-        self._options = {"enable_thinking": False} if "enable_thinking" in str(tokenizer.chat_template) else {}
         self._folds = self._numbers = False
         self._folds = self._folds_a_system()
         self._numbers = self._wants_numbered_calls()
@@ -79,7 +76,6 @@ class Renderer:
                     tools=as_tools(tools),
                     tokenize=False,
                     add_generation_prompt=prompt,
-                    **self._options,
                 )
             )
         except Exception as error:
