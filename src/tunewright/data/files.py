@@ -187,15 +187,21 @@ def _json(path: Path) -> Iterator[Raw]:
 def _objects(text: str) -> list[Any]:
     """JSON objects one after the other, each over as many lines as it takes; [] where anything else is between them."""
     found: list[Any] = []
-    decoder, at = json.JSONDecoder(), 0
-    while text[at:].strip():
+    decoder, at = json.JSONDecoder(), _past_space(text, 0)
+    while at < len(text):
         try:
-            value, end = decoder.raw_decode(text[at:].lstrip())
+            value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             return []
-        at += len(text[at:]) - len(text[at:].lstrip()) + end
+        at = _past_space(text, end)
         found.append(value)
     return found if all(isinstance(value, dict) for value in found) else []
+
+
+def _past_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
 
 
 def _repaired(given: list[tuple[str, bool]], found: list[Any]) -> Iterator[bool]:
