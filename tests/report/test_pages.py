@@ -381,7 +381,9 @@ def test_the_data_page_says_what_was_found_worst_first() -> None:
     leak = Finding(code="exact_duplicate", severity="error", count=1, message="settled: set aside")
     assert "Good to train on." in alone(data_page(dataclasses.replace(DATA, findings=(leak,)))).text
     clean = dataclasses.replace(DATA, findings=())
-    assert "Good to train on." in alone(data_page(clean)).text
+    assert "Good to train on. 412 of 420 rows can be used; nothing stands in the way." in alone(data_page(clean)).text
+    doubt = leak.model_copy(update={"code": "too_few", "severity": "warning"})
+    assert "1 finding is worth a look." in alone(data_page(dataclasses.replace(DATA, findings=(doubt,)))).text
     stopped = dataclasses.replace(DATA, gates=(Gate(name="bad_rows", ok=False, message="9 %"),))
     assert "Not yet." in alone(data_page(stopped)).text
 

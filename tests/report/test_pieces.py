@@ -166,4 +166,7 @@ def test_examples_are_found_in_whatever_shape_an_auditor_groups_them() -> None:
     assert examples_of({"examples": [{**one, "likelier": "c"}]})[0][0]["more"] == "likelier: c"
     assert examples_of({"examples": [{**one, "fits": "f:8"}]})[0][0]["more"] == "fits f:8"
     assert examples_of({"examples": [{"row": "f:9", "reason": "not JSON"}]})[0][0]["asked"] == "not JSON"
+    same = [{"row": f"f:{i}", "reason": "not JSON"} for i in range(3)]
+    assert examples_of({"examples": same}) == [], "one reason for all stands in the message"
+    assert len(examples_of({"examples": [*same[:2], {**same[2], "reason": "empty"}]})) == 3
     assert examples_of({}) == examples_of({"examples": [7, "x"]}) == []

@@ -36,9 +36,13 @@ def examples_of(evidence: Mapping[str, Any], most: int = 3) -> list[list[dict[st
     of four.
 
     A group is whatever an auditor put together: one row, rows that repeat or contradict each other, a test row with
-    the train rows it equals.
+    the train rows it equals. There are none where all were found for one reason: that stands in the finding's message.
     """
-    groups = [list(_rows(item))[:4] for item in list(evidence.get("examples") or ())[:most]]
+    given = list(evidence.get("examples") or ())
+    reasons = [item.get("reason") for item in given if isinstance(item, Mapping) and not item.get("input")]
+    if len(reasons) == len(given) > 1 == len(set(reasons)) and reasons[0]:
+        return []
+    groups = [list(_rows(item))[:4] for item in given[:most]]
     return [group for group in groups if group]
 
 

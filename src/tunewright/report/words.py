@@ -306,8 +306,10 @@ def data_headline(evidence: DataEvidence) -> Headline:
         names = " and ".join(gate_words(gate).lower() for gate in stopped[:2])
         return Headline("Not yet.", f"{used}, but a gate says no: {names}.", "bad")
     # What was set aside for its reason is settled; the rest is for a person to decide.
-    open_ones = [f for f in evidence.findings if f.severity == "error" and f.count and f.code not in ledger.set_aside]
-    if open_ones:
-        what = count(len(open_ones), "finding needs", "findings need")
+    still = [f.severity for f in evidence.findings if f.count and f.code not in ledger.set_aside]
+    if wrong := still.count("error"):
+        what = count(wrong, "finding needs", "findings need")
         return Headline("Look first.", f"{used}; {what} your judgement.", "warn")
-    return Headline("Good to train on.", f"{used}, and nothing found needs your judgement.", "good")
+    doubtful = still.count("warning")
+    what = count(doubtful, "finding is", "findings are") + " worth a look" if doubtful else "nothing stands in the way"
+    return Headline("Good to train on.", f"{used}; {what}.", "good")
