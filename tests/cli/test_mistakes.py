@@ -125,8 +125,9 @@ def test_a_value_that_cannot_be(cli, project, wrongly):
 
 
 def test_unknown_flag_and_command(cli):
-    wrong(cli("check", "--fast"), "--fast")
-    wrong(cli("chekc"), "chekc")
+    wrong(cli("check", "--fast"), "--fast", "See: tunewright check --help")
+    wrong(cli("chekc"), "chekc", "See: tunewright --help")
+    wrong(cli("data", "convert", "x.jsonl"), "--to", "See: tunewright data convert --help")
 
 
 def test_no_recipe(cli, tmp_path):

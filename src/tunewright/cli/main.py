@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, _on_signal)
     signal.signal(signal.SIGTERM, _on_signal)
     try:
-        code = app(given, standalone_mode=False)
+        code = app(given, prog_name="tunewright", standalone_mode=False)
         if stop.signal and code == 128 + signal.SIGINT:  # the parser made an exit of the signal, whichever it was
             raise KeyboardInterrupt
     except Interrupted as error:
@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = _tell(error, as_json, error.exit_code)
     except TyperException as error:
-        code = _tell(TunewrightError(error.format_message(), remedy="See: tunewright --help"), as_json, 2)
+        asked = getattr(error, "ctx", None)  # where the words were not understood: of the command that they belong to
+        remedy = f"See: {asked.command_path if asked else 'tunewright'} --help"
+        code = _tell(TunewrightError(error.format_message(), remedy=remedy), as_json, 2)
     except (Abort, KeyboardInterrupt):
         stopped = Interrupted("stopped; what was complete is kept.", remedy=_again(given))
         code = _tell(stopped, as_json, 128 + (stop.signal or signal.SIGINT))
