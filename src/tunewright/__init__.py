@@ -19,7 +19,7 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     # Rooms load when used: importing the package must stay cheap for the command line.
-    import importlib  # noqa: PLC0415
+    import importlib
 
     if name == "Recipe":
         return importlib.import_module("tunewright.recipe").Recipe

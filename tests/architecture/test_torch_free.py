@@ -48,3 +48,9 @@ def test_help_answers_at_once() -> None:
     assert not heavy
     assert "demo" in printed
     assert time.perf_counter() - began < 5, "generous: half a second on a quiet machine"
+
+
+def test_the_journey_loads_no_models_before_one_is_asked_for() -> None:
+    """Whoever checks data need not wait for PEFT and for transformers' modelling."""
+    code = "import sys, tunewright.journey\nprint(*sys.modules, sep='\\n')"
+    assert not {"peft", "bitsandbytes", "transformers.modeling_utils"} & set(_loaded_by(code)[1].split())

@@ -1,5 +1,6 @@
 """`data fix|log|diff|card|convert`: what they write, what they say, and how they refuse."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -135,3 +136,17 @@ def test_the_commands_of_a_group_lie_in_the_module_of_its_name():
         "tunewright.cli.data",
         "tunewright.cli.synthesis",
     }
+
+
+def test_data_are_looked_at_without_a_bases_weights(cli, project, monkeypatch):
+    """Those of a large base are minutes, and more memory than there may be: to count tokens nobody needs them."""
+
+    def read(*_: object) -> None:
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr(importlib.import_module("tunewright.models.load"), "_read", read)
+    folder = project()
+    assert "tokens" in cli("check", folder).out
+    assert cli("data", "show", folder).code == 0
+    assert cli("data", "fix", folder, "--accept", "pii").code == 0
+    assert "the weights were read" in cli("plan", folder).err, "what is planned needs them: else this proved nothing"

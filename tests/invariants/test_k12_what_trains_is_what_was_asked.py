@@ -78,7 +78,7 @@ def test_a_layer_that_is_not_in_4_bits_is_named() -> None:
 
 
 def test_without_bitsandbytes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantised, "bnb", None)
+    monkeypatch.setattr(quantised, "_bnb", lambda: None)
     with pytest.raises(ModelError, match="bitsandbytes") as error:
         prepare(model_of("llama"), Settings(method="qlora"))
     assert "pip install 'tunewright[qlora]'" in error.value.remedy

@@ -67,7 +67,7 @@ def change(path, **more):
 
 def refused(folder, *words, **options):
     with pytest.raises(ModelError) as caught:
-        models.load(str(folder), **options)
+        _ = models.load(str(folder), **options).model
     told = str(caught.value)
     assert caught.value.remedy and str(folder) in told, told
     for word in words:
@@ -284,7 +284,7 @@ def test_settings_that_draw_words_otherwise_than_was_measured_are_not_exported(l
     drawn = {"do_sample": False, "temperature": 0.6, "repetition_penalty": 1.3, "max_length": 20}
     change(folder / "generation_config.json", eos_token_id=[3, 1], pad_token_id=0, **drawn)
     base = models.load(str(folder))
-    assert base.stops == [3, 1]
+    assert base.stops == (3, 1)
     write_merged(base.model, tmp_path / "merged", {}, base.tokenizer, frozenset({3, 1}))
     written = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
     assert written["eos_token_id"] == [1, 3] and not drawn.keys() & written.keys(), written

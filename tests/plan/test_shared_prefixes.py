@@ -63,7 +63,7 @@ def test_what_is_shared_is_what_training_will_share() -> None:
 
 
 def _base(model: Any) -> Base:
-    return Base(model=model, tokenizer=SimpleNamespace(), name="m", path=None, sha256="")  # type: ignore[arg-type]
+    return Base(lambda: model, SimpleNamespace(), model.config, name="m", path=None, sha256="")  # type: ignore[arg-type]
 
 
 def test_a_token_passes_through_the_experts_that_it_is_sent_to() -> None:

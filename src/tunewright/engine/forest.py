@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from transformers import AttentionInterface
 
 from tunewright.engine.packed import seconds
 
@@ -322,4 +321,9 @@ def _forest_attention(
     return forest.attend(layer, query, key, value, scale), None
 
 
-AttentionInterface.register(NAME, _forest_attention)
+@cache
+def register() -> None:
+    """Make it known to transformers under `NAME`."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, _forest_attention)

@@ -16,8 +16,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from peft.tuners.lora import Linear as LoraLinear
-from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn import functional
 
@@ -103,8 +101,10 @@ def _dtype(layer: Any) -> torch.dtype:
 
 def foldable(module: Any) -> bool:
     """A plain LoRA layer whose product is simply added: no DoRA, no bias, nothing merged yet, no other variant."""
-    if not isinstance(module, LoraLayer):
+    if not hasattr(module, "lora_A"):
         return False
+    from peft.tuners.lora import Linear as LoraLinear
+
     base = module.get_base_layer()
     return (
         (isinstance(module, LoraLinear) or in_4_bits(base))
@@ -120,12 +120,12 @@ def foldable(module: Any) -> bool:
 
 def bias_of(module: Any) -> torch.Tensor | None:
     """The bias of a linear layer, with or without an adapter."""
-    return (module.get_base_layer() if isinstance(module, LoraLayer) else module).bias  # type: ignore[no-any-return]
+    return getattr(module, "base_layer", module).bias  # type: ignore[no-any-return]
 
 
 def effective(module: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight and bias of a plain or `foldable` layer, LoRA's product added."""
-    if not isinstance(module, LoraLayer):
+    if not hasattr(module, "lora_A"):
         return quantised.weight_of(module).to(_dtype(module)), module.bias
     base = module.get_base_layer()
     weight = quantised.weight_of(base)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from tunewright.engine.sampling import Chooser, Sampling
 
 
-class _OurChoice(LogitsProcessor):  # type: ignore[misc]
+class _OurChoice:
     """Leaves only the token that our sampling chooses, so that every family draws by the same rules and streams."""
 
     def __init__(self, chooser: Chooser) -> None:
@@ -31,6 +30,8 @@ def generate(
     chooser: Chooser,
 ) -> list[list[int]]:
     """Continue each prompt; outputs include the stop token."""
+    from transformers import GenerationConfig, LogitsProcessorList
+
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prompts))
     config = GenerationConfig(

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from tunewright.engine import packed, plain, recorded
-from tunewright.engine.forest import NAME, Forest, Shared, UnfitModelError
+from tunewright.engine.forest import NAME, Forest, Shared, UnfitModelError, register
 from tunewright.engine.grammar import Grammar
 from tunewright.engine.prefixes import Batch, Node, plan_batches
 from tunewright.engine.sampling import Chooser, Sampling
@@ -68,6 +68,7 @@ class TorchEngine:
         batch_rows: int = 64,
         batch_tokens: int = 16_384,
     ) -> None:
+        register()
         self.model = model
         self.stop_ids = stop_ids
         self.pad_id = pad_id

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -72,6 +71,8 @@ def _canonical(name: str, tensor: torch.Tensor, config: Mapping[str, Any], rank:
 
 def _scale(layer: str, config: Mapping[str, Any]) -> tuple[int, float]:
     """Rank of a layer's adapter and what PEFT multiplies its BA by."""
+    from peft.utils.other import get_pattern_key
+
     ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
     rank = ranks.get(get_pattern_key(ranks, layer), config["r"])
     alpha = alphas.get(get_pattern_key(alphas, layer), config["lora_alpha"])

@@ -224,7 +224,7 @@ class Project:
     @property
     def context(self) -> int:
         """How many tokens the base can tell apart by place."""
-        return int(getattr(self.base.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+        return int(getattr(self.base.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
 
     @cached_property
     def sampling(self) -> Sampling:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask
-from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface
 
 from tunewright.errors import TrainingError
 from tunewright.layout.attend import Attention
@@ -36,6 +35,7 @@ _in_flight: list[_InFlight] = []
 @contextlib.contextmanager
 def computing(model: Any, batch: MicroBatch) -> Iterator[None]:
     """While the block runs, `model`'s attention follows the forest of `batch`; forward and backward belong inside."""
+    _register()
     configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values()
     before = [(config, config._attn_implementation) for config in configs if hasattr(config, "_attn_implementation")]
     for config, _ in before:
@@ -109,5 +109,11 @@ def _no_mask(*_: Any, **__: Any) -> None:
     """The forest says who sees whom; no mask is built."""
 
 
-AttentionInterface.register(NAME, forest_attention)
-AttentionMaskInterface.register(NAME, _no_mask)
+@cache
+def _register() -> None:
+    """Make it known to transformers, whose modelling takes seconds to import: when something is computed."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, forest_attention)
+    AttentionMaskInterface.register(NAME, _no_mask)

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModel, AutoTokenizer
-
 from tunewright.errors import ModelError
 from tunewright.models.load import locate
 from tunewright.recipe import ModelSpec
@@ -19,6 +17,8 @@ def load_encoder(name: str, *, root: Path, device: str = "cpu") -> tuple[Any, An
     The last is true where the folder's pooling settings (`1_Pooling/config.json`) ask for the first token's state.
     Raises `ModelError` when it cannot be loaded.
     """
+    from transformers import AutoModel, AutoTokenizer
+
     source = locate(ModelSpec(id=name, revision=None), root)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +18,6 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import disable_progress_bars
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -29,11 +31,6 @@ from tunewright.store import digest, tree_digest
 SEEDLING = Path(__file__).parent / "seedling"
 # What transformers says, by words in it; what that means for a base, where it is not clear; and the way out.
 _SAID = (
-    (
-        "Unrecognized configuration class",
-        "transformers knows none of its kind that continues a text alone.",
-        stored.CAUSAL,
-    ),
     (
         "custom code",
         "it brings code of its own, which is never run.",
@@ -58,18 +55,27 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base model.
+    """A base model: what is known of it at once, and its weights when they are first asked for.
 
-    `sha256` covers its weight and config files; `path` is the local folder, or None for a hub id; `name` is what a
-    person calls it. `quantisation` says in which form its weights are held, None for as they are in the files.
+    Whoever counts tokens needs no weights, and those of a large base are minutes and most of the memory. `sha256`
+    covers its weight and config files; `path` is the local folder, or None for a hub id; `name` is what a person calls
+    it; `stops` are the tokens that it was published to stop at. `quantisation` says in which form its weights are held,
+    None for as they are in the files.
     """
 
-    model: Any
+    read: Callable[[], Any]
     tokenizer: PreTrainedTokenizerBase
+    config: Any
     name: str
     path: Path | None
     sha256: str
+    stops: tuple[int, ...] = ()
     quantisation: dict[str, Any] | None = None
+
+    @cached_property
+    def model(self) -> Any:
+        """The model itself, in evaluation mode. Raises `ModelError` when its files do not hold one that is whole."""
+        return self.read()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -77,20 +83,15 @@ class Base:
         return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
-    def stops(self) -> list[int]:
-        """The tokens that it was published to stop at."""
-        found = self.model.generation_config.eos_token_id
-        return [found] if isinstance(found, int) else list(found or ())
-
-    @property
     def known(self) -> int:
         """How many tokens it has an embedding for."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
+        return int(self.config.get_text_config().vocab_size)
 
     def twin(self) -> Base:
         """Another model over the same weights, which neither may change: an adapter put on one is not on the other."""
         weights: dict[int, Any] = {id(weight): weight for weight in self.model.parameters()}
-        return replace(self, model=copy.deepcopy(self.model, weights))
+        other = copy.deepcopy(self.model, weights)
+        return replace(self, read=lambda: other)
 
     @property
     def parameters(self) -> int:
@@ -150,7 +151,7 @@ def load(
     device: str = "cpu",
     in_4_bits: bool = False,
 ) -> Base:
-    """Load the base `spec` names onto `device` with weights as `dtype`, in evaluation mode.
+    """The base `spec` names; its weights come onto `device` as `dtype` when they are asked for.
 
     `auto`: as bfloat16 where they are stored so and the device is a GPU that computes in it, else as float32. With
     `in_4_bits` the linear layers but the head are held as `quantised` says. Raises `ModelError` when it is not a
@@ -161,17 +162,31 @@ def load(
     folder = Path(source) if Path(source).is_dir() else None
     if folder is not None:
         stored.assert_readable(folder)
-    dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
-    model, tokenizer, form = _read(spec, source, dtype, device, in_4_bits)
+    if in_4_bits:
+        quantised.needed()
+    with _in_our_words(spec):
+        config, tokenizer, asked = _described(spec, source)
+    form = stored.form(config, spec.id)
     tokenizer.chat_template = unthinking(dated(template_of(spec, tokenizer, root or Path.cwd())))
-    model.generation_config = _plainly(model.generation_config)
+    dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
+    kept = _as_stored(config) if dtype == "auto" else DTYPES[dtype]
+
+    def read() -> Any:
+        with _in_our_words(spec):
+            model = _read(spec, source, copy.deepcopy(config), kept, device, in_4_bits, form)
+        model.generation_config = asked
+        return (quantised.settled(model) if in_4_bits else model.to(device)).eval()
+
+    stops = asked.eos_token_id
     return Base(
-        model=(quantised.settled(model) if in_4_bits else model.to(device)).eval(),
+        read=read,
         tokenizer=tokenizer,
+        config=config,
         name=spec.id,
         path=folder,
-        sha256=_identity(folder, model, spec),
-        quantisation=form,
+        sha256=_identity(folder, config, spec),
+        stops=(stops,) if isinstance(stops, int) else tuple(stops or ()),
+        quantisation=_quantisation(form, in_4_bits),
     )
 
 
@@ -195,41 +210,54 @@ def _as_stored(config: Any) -> torch.dtype:
     return torch.bfloat16 if config.dtype is torch.bfloat16 else torch.float32
 
 
-def _read(
-    spec: ModelSpec, source: str, dtype: str, device: str, in_4_bits: bool
-) -> tuple[Any, PreTrainedTokenizerBase, dict[str, Any] | None]:
-    """Model, tokenizer and the form it is held in, without bars and warnings: what a person should know, we say."""
+@contextlib.contextmanager
+def _in_our_words(spec: ModelSpec) -> Iterator[None]:
+    """Reading without bars and warnings: what a person should know, we say. What fails is a `ModelError`."""
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    options = {"revision": spec.revision} if spec.revision else {}
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
-        stored.assert_continues(config, spec.id)
-        form = stored.form(config, spec.id)
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-        stored.assert_speaks(tokenizer, spec.id)
-        kept = _as_stored(config) if dtype == "auto" else DTYPES[dtype]
-        packing = {"quantization_config": quantised.how()} if in_4_bits and form is None else {}
-        model, told = AutoModelForCausalLM.from_pretrained(
-            source,
-            config=config,
-            dtype=kept,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # what does not fit is told, as what is missing
-            device_map={"": device} if packing or form else None,
-            **packing,
-            **options,
-        )
+        yield
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, ImportError, HFValidationError, SafetensorError) as error:
         raise _unloadable(error, spec) from error
+
+
+def _described(spec: ModelSpec, source: str) -> tuple[Any, PreTrainedTokenizerBase, GenerationConfig]:
+    """What is said of a base beside its weights: its config, its tokenizer, and what it stops at."""
+    options = {"revision": spec.revision} if spec.revision else {}
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
+    stored.assert_continues(config, spec.id)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    stored.assert_speaks(tokenizer, spec.id)
+    try:
+        asked = GenerationConfig.from_pretrained(source, **options)
+    except OSError:  # it is said in the config then
+        asked = GenerationConfig.from_model_config(config)
+    return config, tokenizer, _plainly(asked)
+
+
+def _read(
+    spec: ModelSpec, source: str, config: Any, dtype: torch.dtype, device: str, in_4_bits: bool, form: str | None
+) -> Any:
+    """The model with its weights, in the form it is held in."""
+    packing = {"quantization_config": quantised.how()} if in_4_bits and form is None else {}
+    model, told = AutoModelForCausalLM.from_pretrained(
+        source,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # what does not fit is told, as what is missing
+        device_map={"": device} if packing or form else None,
+        **packing,
+        **({"revision": spec.revision} if spec.revision else {}),
+    )
     stored.assert_whole(model, told, spec.id)
     stored.assert_foretells(model, spec.id)
-    return _in_form(model, form, kept, in_4_bits, spec.id), tokenizer, _quantisation(form, in_4_bits)
+    return _in_form(model, form, dtype, in_4_bits, spec.id)
 
 
 def _unloadable(error: Exception, spec: ModelSpec) -> ModelError:
@@ -259,10 +287,10 @@ def _quantisation(form: str | None, in_4_bits: bool) -> dict[str, Any] | None:
     return quantised.STORED if form == "bitsandbytes" else quantised.FORM
 
 
-def _identity(folder: Path | None, model: Any, spec: ModelSpec) -> str:
+def _identity(folder: Path | None, config: Any, spec: ModelSpec) -> str:
     """A hash that changes with the weights: of the files when local, of the resolved commit on the hub."""
     if folder is None:
-        commit = getattr(model.config, "_commit_hash", None) or "unknown"
+        commit = getattr(config, "_commit_hash", None) or "unknown"
         return f"{spec.id}@{commit}"
     parts = [tree_digest(p) for p in sorted(folder.glob("*.safetensors"))]
     parts.append(tree_digest(folder / "config.json"))
@@ -271,6 +299,8 @@ def _identity(folder: Path | None, model: Any, spec: ModelSpec) -> str:
 
 def adapter_onto(base: Any, adapter: Path) -> Any:
     """`base` with the PEFT adapter at `adapter` put on, in evaluation mode. Raises `ModelError` if it does not fit."""
+    from peft import PeftModel
+
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval()
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:

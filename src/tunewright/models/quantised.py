@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import BitsAndBytesConfig
 
 from tunewright.errors import ModelError
 from tunewright.machine import free_memory
-
-try:
-    import bitsandbytes as bnb
-except ImportError:
-    bnb = None
 
 BLOCK, OUTER_BLOCK = 64, 256
 BITS = 4 + 8 / BLOCK + 32 / (BLOCK * OUTER_BLOCK)
@@ -37,9 +33,19 @@ _SHARE = 1 / 4
 _SHARE_OF_A_GPU = 1 / 10
 
 
+@cache
+def _bnb() -> Any:
+    """The library, None where there is none; seconds to import, so nobody does who has nothing in 4 bits."""
+    try:
+        import bitsandbytes
+    except ImportError:
+        return None
+    return bitsandbytes
+
+
 def needed(where: str = "train.method: qlora") -> None:
     """Raise `ModelError` when bitsandbytes is not installed."""
-    if bnb is None:
+    if _bnb() is None:
         raise ModelError(
             "QLoRA keeps the base in 4 bits with bitsandbytes, which is not installed.",
             where=where,
@@ -49,11 +55,13 @@ def needed(where: str = "train.method: qlora") -> None:
 
 def installed() -> bool:
     """Whether bitsandbytes is there."""
-    return bnb is not None
+    return _bnb() is not None
 
 
-def how() -> BitsAndBytesConfig:
+def how() -> Any:
     """What tells `from_pretrained` to quantise each weight as it is read: the whole base is never in memory."""
+    from transformers import BitsAndBytesConfig
+
     needed()
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -65,7 +73,7 @@ def how() -> BitsAndBytesConfig:
 def quantise(model: Any) -> Any:
     """`model`, changed in place: its linear layers but the head in 4 bits, as `from_pretrained` makes them."""
     needed()
-    head = model.get_output_embeddings()
+    bnb, head = _bnb(), model.get_output_embeddings()
     for name, module in list(model.named_modules()):
         if type(module) is not nn.Linear or module is head:
             continue
@@ -101,6 +109,7 @@ def settled(model: Any) -> Any:
 
 def is_quantised(layer: Any) -> bool:
     """Whether this layer's weight is held in 4 bits."""
+    bnb = sys.modules.get("bitsandbytes")
     return bnb is not None and isinstance(layer, bnb.nn.Linear4bit)
 
 
@@ -117,7 +126,7 @@ def weight_of(layer: Any, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     state = copy.copy(weight.quant_state)
     # A GPU's kernel multiplies in float32 whatever it writes; those of processors are several.
     state.dtype = dtype if weight.is_cuda else torch.float32
-    return bnb.functional.dequantize_4bit(weight.data, state).to(dtype)  # type: ignore[no-any-return]
+    return _bnb().functional.dequantize_4bit(weight.data, state).to(dtype)  # type: ignore[no-any-return]
 
 
 def size_of(parameter: torch.Tensor) -> int:

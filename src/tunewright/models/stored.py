@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from tunewright.errors import ModelError
 from tunewright.models import quantised
@@ -137,6 +138,8 @@ def assert_continues(config: Any, where: str) -> None:
         what = "reads with an encoder and writes with a decoder"
     elif other:
         what = f"was trained as {other}, to judge texts or fill gaps in them"
+    elif type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        what = "is of a kind of which transformers knows none that continues a text alone"
     else:
         return
     raise ModelError(f"a {config.model_type} model like this {what}.", where=where, remedy=CAUSAL)

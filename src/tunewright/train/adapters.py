@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -96,6 +95,8 @@ def prepare(model: Any, settings: Settings) -> Any:
     For `qlora` the adapted layers' weights are held in 4 bits; they become so here if they are not yet. An adapter
     starts at zero, or as the one in `settings.init_from`.
     """
+    from peft import LoraConfig, TaskType, get_peft_model
+
     if settings.method == "full":
         for parameter in model.parameters():
             parameter.requires_grad_(True)
@@ -124,6 +125,8 @@ def _start(tuned: Any, folder: Path, settings: Settings) -> None:
 
     Raises `RunError` when they do not fit.
     """
+    from peft import set_peft_model_state_dict
+
     try:
         config = read_json(folder / "adapter_config.json")
         scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
@@ -168,7 +171,7 @@ def not_adapted(model: Any) -> dict[str, int]:
     text does not go through.
     """
     found: dict[str, int] = {}
-    inside = model.get_base_model() if isinstance(model, PeftModel) else model
+    inside = model.get_base_model() if hasattr(model, "get_base_model") else model
     begins = _text_model(inside)
     for path, module in inside.named_modules():
         if not path.startswith(begins) or isinstance(module, torch.nn.Embedding) or is_linear(module):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from tunewright.errors import RunError, StorageError
@@ -62,7 +61,7 @@ def save(folder: Path, model: Any, optimizer: torch.optim.Optimizer, state: dict
     try:
         with directory(path) as draft:
             # PEFT would otherwise ask the hub whether the vocabulary grew.
-            model.save_pretrained(draft, **({"save_embedding_layers": False} if isinstance(model, PeftModel) else {}))
+            model.save_pretrained(draft, **({"save_embedding_layers": False} if _adapted(model) else {}))
             save_file(_optimizer_tensors(optimizer), draft / _OPTIMIZER)
             save_file(_random_state(), draft / _RANDOM)
             write_json(draft / _STATE, state)
@@ -80,6 +79,11 @@ def save(folder: Path, model: Any, optimizer: torch.optim.Optimizer, state: dict
         if one.path not in keep:
             _drop(one.path)
     return [one for one in found if one.path in keep]
+
+
+def _adapted(model: Any) -> bool:
+    """Whether PEFT's adapters are what is trained."""
+    return hasattr(model, "get_base_model")
 
 
 def _drop(path: Path) -> None:
@@ -109,7 +113,9 @@ def restore(checkpoint: Saved, model: Any, optimizer: torch.optim.Optimizer) -> 
 
 def restore_weights(path: Path, model: Any) -> None:
     """Load a checkpoint's weights into `model`. Raises `RunError` when they do not fit."""
-    if isinstance(model, PeftModel):
+    if _adapted(model):
+        from peft import set_peft_model_state_dict
+
         outcome = set_peft_model_state_dict(model, load_file(path / "adapter_model.safetensors"))
         if outcome.unexpected_keys:
             raise RunError("the checkpoint belongs to another adapter.", where=str(path))

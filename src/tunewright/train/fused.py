@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
-from peft.tuners.lora import Linear as LoraLinear
 
 from tunewright.layout import Attention, MicroBatch
 from tunewright.models import quantised
@@ -326,7 +324,7 @@ def _fixed_positions(rotary: Any) -> bool:
 
 def why_not(model: Any) -> str | None:
     """Why no decoder written out computes `model`; None for a PEFT model of a known family with plain LoRA."""
-    if not isinstance(model, PeftModel):
+    if not hasattr(model, "get_base_model"):
         return "all weights move"
     causal = model.get_base_model()
     config = causal.config
@@ -348,6 +346,8 @@ def why_not(model: Any) -> str | None:
 
 def _plain(layer: Any) -> bool:
     """A LoRA layer as in the paper (Hu et al. 2021): no dropout, no bias, one adapter, none of the variants."""
+    from peft.tuners.lora import Linear as LoraLinear
+
     packed = quantised.is_quantised(base(layer))
     if not (packed or type(layer) is LoraLinear):
         return False

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
 
 from tunewright.train.products import times
 
@@ -56,7 +55,7 @@ class Cut:
 
     def __init__(self, model: Any) -> None:
         """Raises `AttributeError` where the model does not say which part of it is the body."""
-        self.causal = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.body = getattr(self.causal, self.causal.base_model_prefix)
         most = MOST_ON_GPU if next(self.causal.parameters()).is_cuda else _MOST
         self.most = max(1, most // int(self.causal.config.get_text_config().vocab_size))

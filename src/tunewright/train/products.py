@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
 
 from tunewright.models import quantised
 
@@ -212,14 +211,14 @@ def _copy(layer: Any, norm: torch.Tensor | None, out: torch.Tensor) -> None:
 
 def base(layer: Any) -> Any:
     """The frozen layer under an adapter, or the layer itself."""
-    return layer.base_layer if isinstance(layer, LoraLayer) else layer
+    return getattr(layer, "base_layer", layer)
 
 
 def _parts(layers: list[Any]) -> list[_Part]:
     parts, row, rank = [], 0, 0
     for layer in layers:
         rows = slice(row, row + base(layer).out_features)
-        if isinstance(layer, LoraLayer):
+        if hasattr(layer, "lora_A"):
             (name,) = layer.active_adapters
             inner, outer = layer.lora_A[name].weight, layer.lora_B[name].weight
             ranks = slice(rank, rank + inner.shape[0])

@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from tunewright.models import quantised
 from tunewright.train.adapters import prepare
@@ -15,6 +14,8 @@ from tunewright.train.settings import Settings
 
 def twin(config: Any, dtype: torch.dtype, settings: Settings, layers: int) -> Any:
     """The model of `config` as training will prepare it, with so many layers: on the meta device, without a weight."""
+    from transformers import AutoModelForCausalLM
+
     config = copy.deepcopy(config)
     text = config.get_text_config()
     if layers != text.num_hidden_layers:
