@@ -50,7 +50,7 @@ def text_of(value: Any) -> str:
         # Tables write NaN, which alone is not what it is, where there is nothing.
         return "" if value != value else str(value)
     if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
+        parts = [part.get("text", part.get("refusal")) if isinstance(part, dict) else part for part in value]
         if all(isinstance(part, str) for part in parts):
             return "".join(parts)  # type: ignore[arg-type]  # all are text, just checked
         kinds = [part["type"] for part in value if isinstance(part, dict) and isinstance(part.get("type"), str)]
@@ -161,7 +161,9 @@ def _message(turn: Any) -> Message:
     if not calls and "content" not in turn and role != "assistant":
         raise BadRow("bad_row", f"a {role} turn without content")
     learned = role != "assistant" or not _unwanted(turn)
-    return Message(role, text_of(content), tuple(tool_call(call) for call in calls), learned)
+    # OpenAI's word for an answer that declines: there is no other text then.
+    said = text_of(content) or text_of(turn.get("refusal"))
+    return Message(role, said, tuple(tool_call(call) for call in calls), learned)
 
 
 def _unwanted(turn: Mapping[str, Any]) -> bool:

@@ -142,6 +142,17 @@ def test_an_answer_of_weight_0_is_read_and_not_learned(tmp_path: Path) -> None:
     assert run(tmp_path).dataset.ledger.set_aside == {"empty_output": 1}
 
 
+def test_an_answer_that_declines_is_an_answer(tmp_path: Path) -> None:
+    no = (ASKED[0], Message("assistant", "I will not"))
+    assert (
+        first(tmp_path, {"messages": [Q, {"role": "assistant", "content": None, "refusal": "I will not"}]}).messages
+        == no
+    )
+    parts = [{"type": "refusal", "refusal": "I will not"}]
+    assert first(tmp_path, {"messages": [Q, {"role": "assistant", "content": parts}]}).messages == no
+    assert first(tmp_path, {"messages": [Q, {**A, "refusal": None}]}).messages == ASKED
+
+
 def test_labels_in_lists_and_in_words(tmp_path: Path) -> None:
     rows: list[Any] = [{"text": f"This is it {i}", "label": [["x", "y"][i % 2]]} for i in range(20)]
     jsonl(tmp_path / "train.jsonl", rows)
