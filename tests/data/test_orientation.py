@@ -64,7 +64,7 @@ def test_wide_text_needs_no_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("rows.jsonl.gz", "Unpack it"),
+        ("rows.7z", "Unpack it"),
         ("faq.xlsx", "as CSV"),
         ("rows.txt", r"call it \.jsonl"),
         ("rows.yaml", "as JSON"),

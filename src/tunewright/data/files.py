@@ -17,6 +17,7 @@ from tunewright.data.delimited import table
 from tunewright.data.folders import arrow, files_of, named
 from tunewright.data.lines import lines
 from tunewright.data.orientation import one, records
+from tunewright.data.packed import BROKEN, bare, how, opened
 from tunewright.data.texts import answered, texts
 from tunewright.errors import DataError
 
@@ -35,8 +36,11 @@ FORMATS = {
 }
 # What to do about files that are often at hand and are none of these; the endings are those of `FORMATS`.
 _UNREAD = {
-    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tgz", ".7z"), "Unpack it, and name the file inside."),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "Save the sheet as CSV (UTF-8), its first line the names."),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar"), "Unpack it, and name the file inside."),
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".ods", ".numbers"),
+        "Save the sheet as CSV (UTF-8), its first line the names of the columns, and name that file.",
+    ),
     **dict.fromkeys(
         (".txt", ".log", ".md", ""),
         "Is each line a JSON object, call it .jsonl; is it a table, .csv or .tsv. Texts that are examples lie in a "
@@ -82,17 +86,21 @@ def format_of(path: Path) -> str:
         raise DataError(
             "the file is empty.", where=str(path), remedy="Export the examples again, or name another file."
         )
-    found = FORMATS.get(path.suffix.lower())
+    ending = bare(path).suffix.lower()
+    found = FORMATS.get(ending)
     if not found:
+        opened(path).close()  # says more of an archive or a spreadsheet
+        every = f"Files are read that end in {', '.join(sorted(FORMATS))}, packed by gzip, bzip2, xz or zstd too."
         raise DataError(
-            f"files of this kind (`{path.suffix or 'no ending'}`) are not read.",
+            f"files of this kind (`{ending or 'no ending'}`) are not read.",
             where=str(path),
-            remedy=" ".join(
-                [
-                    *_UNREAD.get(path.suffix.lower(), "").split(),
-                    f"Files are read that end in {', '.join(sorted(FORMATS))}.",
-                ]
-            ),
+            remedy=f"{_UNREAD.get(ending, '')} {every}".strip(),
+        )
+    if found in ("parquet", "arrow") and (packing := how(path)):
+        raise DataError(
+            f"is packed by {packing}, and {found} files are read from any place in them.",
+            where=str(path),
+            remedy="Unpack it, and name the file inside.",
         )
     return found
 
@@ -113,10 +121,19 @@ def read(path: Path) -> Iterator[Raw]:
         else:
             for number, (cells, fault, repaired) in enumerate(table(path, "\t" if kind == "tsv" else None), 1):
                 yield Raw(number, cells, fault, repaired)
-    except OSError as error:
+    except (OSError, *BROKEN) as error:
+        packing = how(path) if path.is_file() and not getattr(error, "errno", None) else ""
         raise DataError(
-            f"cannot be read: {error.strerror or error}.", where=str(path), remedy="Check the file's permissions."
+            f"its {packing} packing is broken: {error}." if packing else f"cannot be read: {_why(error)}.",
+            where=str(path),
+            remedy="Fetch or pack the file again: its end may be missing."
+            if packing
+            else "Check the file's permissions.",
         ) from error
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
@@ -224,13 +241,13 @@ def _is_lines(given: list[tuple[str, bool]]) -> bool:
 def _columnar(paths: list[Path]) -> Iterator[Raw]:
     number = 0
     for path in paths:
-        records = _parquet(path) if FORMATS.get(path.suffix.lower()) == "parquet" else arrow(path)
+        records = _parquet(path) if format_of(path) == "parquet" else arrow(path)
         try:
             for value in records:
                 number += 1
                 yield Raw(number, value)
         except (pyarrow.ArrowException, ValueError) as error:
-            kind = "a Parquet" if FORMATS.get(path.suffix.lower()) == "parquet" else "an Arrow"
+            kind = "a Parquet" if format_of(path) == "parquet" else "an Arrow"
             raise DataError(
                 f"is not {kind} file: {error}", where=str(path), remedy="Write it again, or rename it to what it is."
             ) from error

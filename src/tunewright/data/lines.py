@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from tunewright.data.encoding import decode
+from tunewright.data.packed import opened
 
 _START = 1 << 20
 
 
 def lines(path: Path) -> Iterator[tuple[str, bool]]:
     """Lines with their ends, and whether each was repaired. A byte-order mark says UTF-16 or is dropped."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(4)
         file.seek(0)
         encoding = _wide(start)
         if encoding:
-            with path.open(encoding=encoding, errors="replace", newline="") as text:
-                for line in text:
-                    yield line, "\ufffd" in line
+            for line in io.TextIOWrapper(file, encoding, errors="replace", newline=""):
+                yield line, "\ufffd" in line
             return
         for i, raw in enumerate(_ended(file)):
             line, repaired = decode(raw)

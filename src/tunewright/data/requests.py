@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.data.encoding import decode, repair
+from tunewright.data.encoding import repair
 from tunewright.data.files import Raw, read
+from tunewright.data.lines import lines
+from tunewright.data.packed import bare
 from tunewright.data.recognition import asking, inner
 from tunewright.data.shapes import Columns
 from tunewright.data.table import key
@@ -77,10 +79,9 @@ def _first(kept: dict[int, Request]) -> dict[int, Request]:
 
 def _asked(path: Path, input: str | None) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Number and turns of every request of a file; no turns where a row asks nothing or cannot be read."""
-    if path.suffix.lower() in LINES and path.is_file():
-        with path.open("rb") as file:
-            lines = (decode(raw)[0].strip() for raw in file)
-            yield from enumerate(((line,) for line in lines if line), 1)
+    if bare(path).suffix.lower() in LINES and path.is_file():
+        texts = (line.strip() for line, _ in lines(path))
+        yield from enumerate(((text,) for text in texts if text), 1)
         return
     shape, columns = asking(path, input=input)
     for raw in read(path):
