@@ -112,10 +112,15 @@ class Checked:
     audit: Audit
     gates: tuple[Gate, ...]
     report: Path
+    root: Path
 
     def as_dict(self) -> dict[str, Any]:
         gates = [g.model_dump(mode="json") for g in self.gates]
-        return {**self.audit.as_dict(), "gates": gates, "report": str(self.report)}
+        files = [s.model_dump(mode="json", exclude={"sha256"}) for s in self.audit.dataset.sources]
+        for file in files:
+            path = self.root / file["path"]
+            file["path"] = str(path) if path.exists() else file["path"]
+        return {**self.audit.as_dict(), "files": files, "gates": gates, "report": str(self.report)}
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ def check(project: Project) -> Checked:
         write_text(report, page)
         if not project.bare:
             write_text(project.folder.report, page)
-    return Checked(audit, gates, report)
+    return Checked(audit, gates, report, project.folder.root)
 
 
 def make_the_plan(project: Project) -> Plan:

@@ -35,6 +35,22 @@ def test_fix_is_kept_in_the_recipe_when_asked(cli, project, tmp_path):
     assert cli("data", "card", "nope", "--project", folder).code == 2
 
 
+def test_check_says_how_each_file_was_read_and_what_was_not(cli, project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "faq.jsonl"
+    rows = [{"question": f"Where is item {i}?", "answer": f"On shelf {i}.", "note": f"says row {i}"} for i in range(60)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = "prompt_completion. every row has `question` and `answer`; not read: `note`"
+    assert f"faq.jsonl: {told}" in cli("check", file).out
+    folder = project()
+    (folder / "tunewright.yaml").write_text("version: 1\nmodel: seedling\ndata: {train: [../faq.jsonl]}\n")
+    assert f"../faq.jsonl: {told}" in cli("check", folder).out
+    read = cli("check", folder, "--json").document["files"][0]
+    assert (read["path"], read["rows"], read["not_read"]) == (str(folder / "../faq.jsonl"), 60, ["note"])
+    assert read["shape"] == "prompt_completion" and read["reason"] in told
+    assert cli("init", tmp_path / "new", "--data", file, "--json").document["files"][0]["not_read"] == ["note"]
+
+
 def test_fix_ends_with_no_where_a_gate_says_no(cli, project, rows, tmp_path):
     folder = project([*colours(), *["{broken"] * 10])
     ran = cli("data", "fix", folder, "--accept", "pii", "--json")

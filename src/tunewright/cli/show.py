@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tunewright.cli.state import stop
 from tunewright.cli.terminal import Terminal
-from tunewright.cli.words import advised, gate_lines, verdict_lines
+from tunewright.cli.words import advised, gate_lines, read_as, verdict_lines
 from tunewright.records import Advice
 
 NO = 3
@@ -27,6 +27,8 @@ def check(project: Any, terminal: Terminal) -> int:
     from tunewright import journey
 
     done = journey.check(project)
+    for source in done.audit.dataset.sources:
+        terminal.say(read_as(_short(Path(source.path)), source.shape, source.reason))
     for finding in done.audit.findings:
         _finding(terminal, finding)
     ok = _gates(terminal, done.gates)

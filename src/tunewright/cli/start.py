@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.cli.terminal import Terminal
+from tunewright.cli.words import read_as
 from tunewright.errors import DataError
 
 
@@ -64,13 +65,14 @@ def init_project(
         folder.mkdir(parents=True, exist_ok=True)
         _write_recipe(folder, recipe)
         for path, reading in readings.items():
-            terminal.say(f"{path.name}: {reading.shape}. {reading.reason}")
+            terminal.say(read_as(path.name, reading.shape, reading.reason))
         terminal.say()
         _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")
     terminal.say(f"  next     tunewright run {folder}")
     if as_json:
-        files = [{"path": str(p.resolve()), "shape": r.shape, "reason": r.reason} for p, r in readings.items()]
+        said = {"shape", "reason", "not_read"}
+        files = [{"path": str(p.resolve()), **r.model_dump(mode="json", include=said)} for p, r in readings.items()]
         terminal.document({"recipe": str((folder / RECIPE).resolve()), "files": files})
     return 0
 

@@ -34,6 +34,11 @@ def advised(advice: Advice) -> str:
     return "Tune: a run has shown that it pays." if advice.tune and advice.step == "export" else _ADVICE[advice.outcome]
 
 
+def read_as(name: str, shape: str, reason: str) -> str:
+    """How a data file was read, and why."""
+    return f"{name}: {shape}. {reason}"
+
+
 def verdict_lines(
     verdict: Verdict | None, arms: Sequence[ArmScore], hurdle: Hurdle | None = None, folds: int = 0
 ) -> Iterator[str]:

@@ -317,6 +317,7 @@ def _file(source: Source, table: Table, i: int) -> SourceFile:
         license=source.license,
         shape=source.reading.shape,
         reason=source.reading.reason,
+        not_read=source.reading.not_read,
     )
 
 

@@ -17,15 +17,15 @@ _KNOWN = {
     *("tools", "functions", "history", "license", "group", "label", "rewords", "source", "row", "rejected"),
     *("rejected_response", "non_preferred_output"),
 }
-_TURN_KEYS = {"role", "from", "content", "value", "message", "text", "name", "tool_calls", "function_call"}
-_LOOKED, _NAMED, _WORDS = 1_000, 8, 3
+_TURN_KEYS = {"role", "from", "content", "value", "message", "text", "name", "tool_calls", "function_call", "refusal"}
+_LOOKED, _NAMED, _LONG, _WORDS = 1_000, 8, 60, 3
 
 Rows = Sequence[Mapping[str, Any]]
 Decided = tuple[str, Columns, str]
 
 
 def completed(decided: Decided, rows: Rows, names: Sequence[str]) -> Decided:
-    """The reading with the columns that belong to the question, and a reason that tells them and what is not read."""
+    """The reading with the columns that belong to the question, and a reason that tells them."""
     shape, columns, reason = decided
     used = {c for c in columns if c}
     system = next((n for n in names if n in SYSTEMS and n not in used), "") if shape != "labelled_text" else ""
@@ -36,18 +36,18 @@ def completed(decided: Decided, rows: Rows, names: Sequence[str]) -> Decided:
         reason += f"; `{system}` goes before them as the system's turn"
     if context and f"`{context}`" not in reason:
         reason += f"; `{context}` stands behind the question"
-    return shape, columns, reason + left(rows, names, columns)
+    return shape, columns, reason
 
 
-def left(rows: Rows, names: Sequence[str], columns: Columns) -> str:
-    """What a reason adds of fields that are not read."""
-    found = unread(rows[:_LOOKED], names, columns)
-    return f"; not read: {', '.join(f'`{name}`' for name in found[:_NAMED])}" if found else ""
+def named(names: Sequence[str]) -> str:
+    """Names of columns in words: the first eight, and how many more there are."""
+    shown = ", ".join(f"`{name[:_LONG]}`" for name in names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED:,} more" if len(names) > _NAMED else shown
 
 
 def unread(rows: Rows, names: Sequence[str], columns: Columns) -> list[str]:
     """Fields with words in them that no part of an example comes from, those of turns too."""
-    used = {*columns, *_KNOWN}
+    used, rows = {*columns, *_KNOWN}, rows[:_LOOKED]
     found = [name for name in names if name not in used and _wordy([row.get(name) for row in rows])]
     turns = [turn for row in rows for turn in (turns_in(row.get(columns.turns)) or ()) if isinstance(turn, Mapping)]
     if any("role" in turn or "from" in turn for turn in turns):

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright.data.beside import clear, completed, left
-from tunewright.data.files import FORMATS, read
+from tunewright.data.beside import clear, completed, named, unread
+from tunewright.data.files import format_of, read
 from tunewright.data.shapes import TURNS, Columns, shape_of
 from tunewright.data.transcripts import spoken
 from tunewright.errors import DataError
@@ -88,7 +88,10 @@ _LABELS = ("label", "category", "intent", "class", "target", "sentiment", "label
 
 
 class Reading(Record):
-    """How a file is read: its shape, the reason in words, and the columns that hold what."""
+    """How a file is read: its shape, the reason in words, and the columns that hold what.
+
+    `not_read` are the fields with words in them that no part of an example comes from; the reason names them too.
+    """
 
     path: str
     format: str
@@ -99,6 +102,7 @@ class Reading(Record):
     turns: str = ""
     context: str = ""
     system: str = ""
+    not_read: tuple[str, ...] = ()
     sampled: int = 0
 
     @property
@@ -119,17 +123,20 @@ def recognise(path: Path, *, input: str | None = None, output: str | None = None
             where=str(path),
             remedy='Each line should be a JSON object, such as {"prompt": …, "completion": …}; tables need a header.',
         )
-    shape, columns, reason = _decide(path, objects, input, output)
+    names = list(dict.fromkeys(name for row in objects for name in row))
+    shape, columns, reason = _decide(path, objects, names, input, output)
+    left = unread(objects, names, columns)
     return Reading(
         path=str(path),
-        format=path.suffix.lower().lstrip("."),
+        format=format_of(path),
         shape=shape,
-        reason=reason,
+        reason=f"{reason}; not read: {named(left)}" if left else reason,
         input=columns.input,
         output=columns.output,
         turns=columns.turns,
         context=columns.context,
         system=columns.system,
+        not_read=tuple(left),
         sampled=len(rows),
     )
 
@@ -179,12 +186,10 @@ def inner(value: Any) -> Any:
 
 
 def _decide(
-    path: Path, rows: Sequence[Mapping[str, Any]], input: str | None, output: str | None
+    path: Path, rows: Sequence[Mapping[str, Any]], names: list[str], input: str | None, output: str | None
 ) -> tuple[str, Columns, str]:
-    names = list(dict.fromkeys(name for row in rows for name in row))
     if input or output:
-        shape, columns, reason = _told(path, rows, names, input, output)
-        return shape, columns, reason + left(rows, names, columns)
+        return _told(path, rows, names, input, output)
     shapes = Counter(shape_of(row) for row in rows)
     shapes.pop(None, None)
     if shapes:
@@ -357,7 +362,7 @@ def _flag(name: str) -> str:
 
 def _headed(path: Path, rows: Sequence[Mapping[str, Any]], texts: list[str], classes: list[str]) -> None:
     """Raise where a table's first line was taken for names and reads like the others: it would be lost as a row."""
-    table = FORMATS.get(path.suffix.lower()) in ("csv", "tsv")
+    table = format_of(path) in ("csv", "tsv")
     sentences = [name for name in texts if len(name.split()) > _NAME_WORDS]
     values = [name for name in classes if any(str(row.get(name)) == name for row in rows)]
     if table and (sentences or values):

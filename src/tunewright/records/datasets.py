@@ -22,7 +22,7 @@ class Ledger(Record):
 
 
 class SourceFile(Record):
-    """A file the dataset was made from, as it was then."""
+    """A file the dataset was made from, as it was then, how it was read, and the fields with words that were not."""
 
     path: str
     sha256: str
@@ -30,6 +30,7 @@ class SourceFile(Record):
     license: str | None = None
     shape: str
     reason: str
+    not_read: tuple[str, ...] = ()
 
 
 class DatasetRecord(Record):
