@@ -51,6 +51,15 @@ def test_check_says_how_each_file_was_read_and_what_was_not(cli, project, tmp_pa
     assert cli("init", tmp_path / "new", "--data", file, "--json").document["files"][0]["not_read"] == ["note"]
 
 
+def test_init_holds_out_the_test_that_a_file_brings(cli, tmp_path):
+    rows = [{"question": f"Where is item {i}?", "answer": f"On shelf {i}."} for i in range(100)]
+    parts = {"train": rows[:60], "test": rows[60:]}
+    (tmp_path / "all.json").write_text(json.dumps(parts))
+    made = cli("init", tmp_path / "new", "--data", tmp_path / "all.json")
+    assert made.code == 0 and "its split `test` is held out" in made.out
+    assert cli("check", tmp_path / "new", "--json").document["splits"]["test"] == 40
+
+
 def test_fix_ends_with_no_where_a_gate_says_no(cli, project, rows, tmp_path):
     folder = project([*colours(), *["{broken"] * 10])
     ran = cli("data", "fix", folder, "--accept", "pii", "--json")

@@ -16,9 +16,9 @@ from tunewright.records import Example, Message
 
 from .helpers import jsonl, run
 
-Q, A, S = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "system", "content": "S"}
+Q, A, S = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "system", "content": "S."}
 ASKED = (Message("user", "Q"), Message("assistant", "A"))
-TOLD = (Message("system", "S"), *ASKED)
+TOLD = (Message("system", "S."), *ASKED)
 CALL = Message("assistant", "", ({"name": "f", "arguments": {"x": 1}},))
 CALLED = (Message("user", "Q"), CALL, Message("tool", "1"), Message("assistant", "A"))
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
@@ -34,18 +34,18 @@ def first(root: Path, row: Any) -> Example:
 @pytest.mark.parametrize(
     ("row", "wanted"),
     [
-        ({"system": "S", "messages": [Q, A]}, TOLD),
-        ({"system": [{"text": "S"}], "messages": [{**Q, "content": [{"text": "Q"}]}, A]}, TOLD),
+        ({"system": "S.", "messages": [Q, A]}, TOLD),
+        ({"system": [{"text": "S."}], "messages": [{**Q, "content": [{"text": "Q"}]}, A]}, TOLD),
         ({"messages": [{**Q, "role": "User"}, {**A, "role": "Chatbot"}]}, ASKED),
         ({"messages": [{"role": "USER", "message": "Q"}, {"role": "model", "content": "A"}]}, ASKED),
         ({"conversations": [{"role": "human", "value": "Q"}, {"role": "gpt", "value": "A"}]}, ASKED),
         ({"conversation": [{"input": "Q", "output": "A"}]}, ASKED),
-        ({"conversation": [{"system": "S", "human": "Q", "assistant": "A"}]}, TOLD),
+        ({"conversation": [{"system": "S.", "human": "Q", "assistant": "A"}]}, TOLD),
         ({"messages": json.dumps([Q, A])}, ASKED),
         ({"messages": str([Q, A])}, ASKED),
         ({"prompt": [S, Q], "completion": [A]}, TOLD),
         ({"prompt": [S, Q], "chosen": [A], "rejected": [Q]}, TOLD),
-        ({"system": "S", "question": "Q", "chosen": "A", "rejected": "B"}, TOLD),
+        ({"system": "S.", "question": "Q", "chosen": "A", "rejected": "B"}, TOLD),
         ({"input": {"messages": [S, Q]}, "preferred_output": [A], "non_preferred_output": [Q]}, TOLD),
         (
             {
@@ -56,19 +56,27 @@ def first(root: Path, row: Any) -> Example:
             ASKED,
         ),
         ({"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}, ASKED),
-        ({"system_prompt": "S", "question": "Q", "response": "A"}, TOLD),
-        ({"system": "S", "Prompt": "Q", "Response": "A"}, TOLD),
+        ({"system_prompt": "S.", "question": "Q", "response": "A"}, TOLD),
+        ({"system": "S.", "Prompt": "Q", "Response": "A"}, TOLD),
         ({"text": "### Human: Q### Assistant: A"}, ASKED),
-        ({"text": "<s>[INST] <<SYS>>S<</SYS>> Q [/INST] A </s>"}, TOLD),
-        ({"text": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\nA"}, TOLD),
-        ({"text": "S\n\n### Instruction:\nQ\n\n### Response:\nA"}, TOLD),
-        ({"system": "SYSTEM: S", "chat": "USER: Q\n\n\nASSISTANT: A <|endoftext|>\n\n\n"}, TOLD),
+        ({"text": "<s>[INST] <<SYS>>S.<</SYS>> Q [/INST] A </s>"}, TOLD),
+        ({"text": "<|im_start|>system\nS.<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\nA"}, TOLD),
+        ({"text": "S.\n\n### Instruction:\nQ\n\n### Response:\nA"}, TOLD),
+        ({"system": "SYSTEM: S.", "chat": "USER: Q\n\n\nASSISTANT: A <|endoftext|>\n\n\n"}, TOLD),
         ({"instruction": "Q", "context": "C", "response": "A"}, (Message("user", "Q\n\nC"), ASKED[1])),
         ({"question": "Q", "contexts": ["C", "D"], "answer": "A"}, (Message("user", "Q\n\nC\n\nD"), ASKED[1])),
         (
             {"question": "Q", "context": "C", "answers": {"text": ["A", "A"], "answer_start": [0, 0]}},
             (Message("user", "Q\n\nC"), ASKED[1]),
         ),
+        ({"message": "Q", "chat_history": [], "preamble": "S.", "response": "A"}, TOLD),
+        ({"messages": [Q], "response": "A"}, ASKED),
+        ({"messages": [Q], "choices": [{"message": A}]}, ASKED),
+        ({"request": {"system": "S.", "messages": [Q]}, "response": {"choices": [{"message": A}]}}, TOLD),
+        ({"inputs": {"messages": [S, Q]}, "outputs": {"message": A}}, TOLD),
+        ({"input": json.dumps({"messages": [Q]}), "output": json.dumps(A)}, ASKED),
+        ({"inputs": json.dumps({"question": "Q"}), "outputs": {"answer": "A"}}, ASKED),
+        ({"prompt": {"text": "Q"}, "response": {"text": "A"}}, ASKED),
         ({"text": "Q", "labels": ["a", "b"]}, (ASKED[0], Message("assistant", '["a", "b"]'))),
         ({"prompt": "Q", "completion": {"role": "admin"}}, (ASKED[0], Message("assistant", '{"role": "admin"}'))),
     ],
@@ -169,6 +177,62 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     assert recognise(jsonl(tmp_path / "a.jsonl", rows)).reason.endswith("; not read: `thought`")
     rows = [{"messages": [Q, {**A, "reasoning_content": "Now let me see"}]}] * 9
     assert recognise(jsonl(tmp_path / "a.jsonl", rows)).reason.endswith("; not read: `messages.reasoning_content`")
+    rows = [{"prompt": "Q", "completion": "A", "meta": {"note": "says a word"}, "log": [{"by": "Ann and Bob too"}]}] * 9
+    assert recognise(jsonl(tmp_path / "a.jsonl", rows)).not_read == ("log", "meta.note")
+
+
+def test_what_was_said_before_goes_before(tmp_path: Path) -> None:
+    wanted = (Message("user", "P"), Message("assistant", "B"), *ASKED)
+    turns = [{"role": "USER", "message": "P"}, {"role": "CHATBOT", "message": "B"}]
+    for earlier in (turns, json.dumps(turns), [["P", "B"]]):
+        row = {"message": "Q", "chat_history": earlier, "response": "A"}
+        assert first(tmp_path, row).messages == wanted
+        assert "`chat_history` goes before the question" in recognise(tmp_path / "train.jsonl").reason
+    row = {"message": "Q", "chat_history": "they had said hello", "response": "A"}
+    assert recognise(jsonl(tmp_path / "a.jsonl", [row] * 3)).not_read == ("chat_history",)
+
+
+def test_of_a_tree_the_best_ranked_replies_are_learnt(tmp_path: Path) -> None:
+    again = {"role": "prompter", "text": "more", "replies": []}
+    best = {"role": "assistant", "text": "A", "rank": 0, "replies": [again]}
+    tree = {"role": "prompter", "text": "Q", "replies": [{**best, "text": "B", "rank": 1}, best]}
+    row = {"message_tree_id": "x", "tree_state": "ready_for_export", "prompt": tree}
+    assert first(tmp_path, row).messages == ASKED
+    assert "best-ranked replies are learnt" in recognise(tmp_path / "train.jsonl").reason
+
+
+def test_one_turn_a_row_is_no_example(tmp_path: Path) -> None:
+    for who, thread in ((("prompter", "assistant"), "parent_id"), (("User", "Bot"), "conversation_id")):
+        rows = [{thread: f"m{i // 2}", "role": who[i % 2], "text": f"This is said {i}"} for i in range(30)]
+        with pytest.raises(DataError, match=f"one turn a row: `role` says who speaks, `{thread}`") as caught:
+            recognise(jsonl(tmp_path / "a.jsonl", rows))
+        assert '"messages"' in caught.value.remedy
+    parts = [{"body": f"It is on its way {i}", "author": {"type": "admin"}} for i in range(2)]
+    rows = [{"id": f"a{i}", "source": {"body": f"Where is it {i}?"}, "parts": {"list": parts}} for i in range(9)]
+    with pytest.raises(DataError, match="no shape fits") as caught:
+        recognise(jsonl(tmp_path / "a.jsonl", rows))
+    assert "`parts.list` is not told apart by who speaks" in caught.value.remedy
+
+
+def test_a_system_of_short_words_is_no_prompt(tmp_path: Path) -> None:
+    rows = [{"system": ["linux", "mac"][i % 2], "question": f"Which is {i}?", "answer": f"It is {i}"} for i in range(9)]
+    reading = recognise(jsonl(tmp_path / "a.jsonl", rows))
+    assert reading.system == "" and "`system` is not read: its words are no prompts" in reading.reason
+    named = [{**row, "system_prompt": row["system"]} for row in rows]
+    assert recognise(jsonl(tmp_path / "a.jsonl", named)).system == "system_prompt"
+
+
+def test_many_columns_are_told_in_short(tmp_path: Path) -> None:
+    many = {f"col_{k}": f"some words of {k}" for k in range(300)}
+    wide = [{name: f"{said} in {i}" for name, said in many.items()} for i in range(9)]
+    with pytest.raises(DataError, match=r"300 hold text: `col_0`, .*`col_7` and 292 more\.") as caught:
+        recognise(jsonl(tmp_path / "a.jsonl", wide))
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path / "a.jsonl", input="col_1x", output="col_2")
+    assert caught.value.remedy.startswith("Did you mean `col_1`?") and len(caught.value.remedy) < 200
+    rows = [{"prompt": "Q", "completion": "A", **row} for row in wide]
+    reading = recognise(jsonl(tmp_path / "a.jsonl", rows))
+    assert reading.reason.endswith("`col_7` and 292 more") and len(reading.not_read) == 300
 
 
 @pytest.mark.parametrize(

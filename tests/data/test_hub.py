@@ -94,4 +94,4 @@ def test_the_prefix_tells_the_hub_from_a_path(tmp_path: Path) -> None:
     assert "hub:org/name" in missing.value.remedy
     jsonl(tmp_path / "train.jsonl", pairs(10))
     with pytest.raises(ValidationError, match="datasets of the hub"):
-        DataSpec.model_validate({"train": [{"path": "train.jsonl", "split": "test"}]})
+        DataSpec.model_validate({"train": [{"path": "train.jsonl", "revision": "main"}]})

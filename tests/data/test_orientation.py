@@ -44,6 +44,13 @@ def test_json_under_the_ending_of_json_lines(tmp_path: Path) -> None:
         assert [raw.value for raw in read(tmp_path / "rows.jsonl")] == ROWS
 
 
+def test_lines_of_a_list_keep_their_commas(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(row) + ",\n" for row in ROWS)
+    for name, text in (("rows.jsonl", lines), ("rows.json", f"[\n{lines}]\n")):
+        (tmp_path / name).write_text(text, "utf-8")
+        assert [(raw.value, raw.fault) for raw in read(tmp_path / name)] == [(row, "") for row in ROWS]
+
+
 def test_a_list_of_turns_is_a_conversation(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]
     (tmp_path / "list.json").write_text(json.dumps([turns] * 3), "utf-8")

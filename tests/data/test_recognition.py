@@ -84,7 +84,7 @@ def test_missing_file_and_unknown_column(tmp_path: Path) -> None:
         recognise(tmp_path / "gone.jsonl")
     with pytest.raises(DataError, match="no column `question`") as caught:
         recognise(jsonl(tmp_path / "a.jsonl", pairs(3)), input="question", output="completion")
-    assert "prompt, completion" in caught.value.remedy
+    assert "`prompt`, `completion`" in caught.value.remedy
 
 
 def test_json_lists_wrappers_and_wrong_endings(tmp_path: Path) -> None:

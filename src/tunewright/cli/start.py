@@ -58,6 +58,9 @@ def init_project(
     readings = {path: recognise(path, input=input, output=output) for path in [*data, *test]}
     models.locate(ModelSpec(id=model, revision=None), Path.cwd())
     recipe = _recipe_for(folder, data, test, model, task, input, output)
+    held = [{"path": _relative(path, folder), "split": readings[path].test} for path in data if readings[path].test]
+    if held and not test:
+        recipe["data"] = {"train": recipe["data"].pop("train"), "test": held, **recipe["data"]}
     if template is not None:
         kept = template if template == "plain" else _relative(Path(template).expanduser(), folder)
         recipe["model"] = {"id": recipe["model"], "template": kept}
@@ -66,6 +69,8 @@ def init_project(
         _write_recipe(folder, recipe)
         for path, reading in readings.items():
             terminal.say(read_as(path.name, reading.shape, reading.reason))
+        for part in held if not test else ():
+            terminal.say(f"{part['path']}: its split `{part['split']}` is held out: no row of it trains.")
         terminal.say()
         _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")

@@ -179,16 +179,20 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
     given += [(s, "rehearsal") for s in spec.rehearsal.files] if spec.rehearsal else []
     kept = [_kept(s, root, store / "inputs") for s, _ in given]
     paths = [k.path for k in kept]
-    files = [p.name for p in paths]
+    files = [(k.path.name, k.split) for k in kept]
     columns = {"input": spec.input, "output": spec.output}
     for path in paths:
         format_of(path)
     sources = [
         Source(
-            given=known,
+            given=known.given + _part(known),
             path=path,
-            name=path.name if files.count(path.name) == 1 else str(source.path),
-            reading=recognise(path, **({} if part == "rehearsal" or (source.synthetic and turns(path)) else columns)),
+            name=(path.name if files.count((path.name, known.split)) == 1 else str(source.path)) + _part(known),
+            reading=recognise(
+                path,
+                split=known.split,
+                **({} if part == "rehearsal" or (source.synthetic and turns(path, known.split)) else columns),
+            ),
             test=part == "test",
             rehearsal=part == "rehearsal",
             group=source.group or spec.split.group,
@@ -197,8 +201,9 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             license=source.license,
             weight=source.weight,
             synthetic=source.synthetic,
+            split=known.split,
         )
-        for (source, part), (path, known) in zip(given, kept, strict=True)
+        for (source, part), known, path in zip(given, kept, paths, strict=True)
     ]
     grouped(sources, [bool(source.group) for source, _ in given])
     return sources
@@ -210,7 +215,12 @@ def _kept(source: Any, root: Path, inputs: Path) -> hub.Kept:
         return hub.Kept(snapshot(source.path, source.query, inputs, root), source.query)
     if source.path.startswith(hub.PREFIX):
         return hub.fetch(source.path, source.revision, source.config, source.split, inputs)
-    return hub.Kept(root / source.path, source.path)
+    return hub.Kept(root / source.path, source.path, source.split or "")
+
+
+def _part(kept: hub.Kept) -> str:
+    """What tells a split from the others of its file, where rows are named."""
+    return f"[{kept.split}]" if kept.split else ""
 
 
 def _requests(spec: DataSpec, root: Path, store: Path) -> list[tuple[str, Path]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright.data.shapes import SYSTEMS, Columns, turns_in
+from tunewright.data.nested import leaf, lifted
+from tunewright.data.shapes import HISTORIES, SYSTEMS, Columns, told, turns_in
 from tunewright.errors import DataError
 
 _CONTEXTS = ("context", "contexts", "passage", "sql_context", "schema")
@@ -14,7 +15,7 @@ _CHOICES = ("choices", "options")
 _VERDICTS = {"accept", "reject", "ignore"}
 # Not read as part of the question and answer, but read or kept; or of no use to either.
 _KNOWN = {
-    *("tools", "functions", "history", "license", "group", "label", "rewords", "source", "row", "rejected"),
+    *("tools", "functions", "license", "group", "label", "rewords", "source", "row", "rejected"),
     *("rejected_response", "non_preferred_output"),
 }
 _TURN_KEYS = {"role", "from", "content", "value", "message", "text", "name", "tool_calls", "function_call", "refusal"}
@@ -28,15 +29,25 @@ def completed(decided: Decided, rows: Rows, names: Sequence[str]) -> Decided:
     """The reading with the columns that belong to the question, and a reason that tells them."""
     shape, columns, reason = decided
     used = {c for c in columns if c}
-    system = next((n for n in names if n in SYSTEMS and n not in used), "") if shape != "labelled_text" else ""
-    about = next((n for n in names if n.lower() in _CONTEXTS and n not in used), "")
+    systems = [n for n in names if _last(n) in SYSTEMS and n not in used] if shape != "labelled_text" else []
+    system = next((n for n in systems if _last(n) != "system" or _prompts([row.get(n) for row in rows])), "")
+    about = next((n for n in names if leaf(n) in _CONTEXTS and n not in used), "")
     context = columns.context or (about if shape == "prompt_completion" else "")
     columns = columns._replace(system=system, context=context)
+    earlier = [n for n in HISTORIES if n in names and columns.input and any(told(r, n) for r in rows)]
+    if earlier:
+        reason += f"; {named(earlier)} goes before the question"
+    if systems and not system:
+        reason += f"; {named(systems)} is not read: its words are no prompts (call it `system_prompt` if they are)"
     if system:
         reason += f"; `{system}` goes before them as the system's turn"
     if context and f"`{context}`" not in reason:
         reason += f"; `{context}` stands behind the question"
     return shape, columns, reason
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def named(names: Sequence[str]) -> str:
@@ -45,10 +56,16 @@ def named(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _NAMED:,} more" if len(names) > _NAMED else shown
 
 
-def unread(rows: Rows, names: Sequence[str], columns: Columns) -> list[str]:
+def unread(rows: Rows, columns: Columns) -> list[str]:
     """Fields with words in them that no part of an example comes from, those of turns too."""
-    used, rows = {*columns, *_KNOWN}, rows[:_LOOKED]
-    found = [name for name in names if name not in used and _wordy([row.get(name) for row in rows])]
+    used = {name for name in (*columns, *_KNOWN) if name}
+    used |= {name for name in HISTORIES if columns.input and any(told(row, name) for row in rows[:_LOOKED])}
+    rows = lifted(rows[:_LOOKED], used)
+    names = dict.fromkeys(name for row in rows for name in row)
+    beneath, above = tuple(f"{name}." for name in used), {n for name in used for n in _outer(name)}
+    rest = [n for n in names if not (n in used or n.startswith(beneath) or n in above or leaf(n) in _KNOWN)]
+    wordy = [name for name in rest if _wordy([row.get(name) for row in rows])]
+    found = [name for name in wordy if not set(_outer(name)) & set(wordy)]
     turns = [turn for row in rows for turn in (turns_in(row.get(columns.turns)) or ()) if isinstance(turn, Mapping)]
     if any("role" in turn or "from" in turn for turn in turns):
         inner = dict.fromkeys(str(key) for turn in turns for key in turn if key not in _TURN_KEYS)
@@ -56,15 +73,41 @@ def unread(rows: Rows, names: Sequence[str], columns: Columns) -> list[str]:
     return found
 
 
+def _outer(name: str) -> list[str]:
+    """What a column lies in: `inputs` for `inputs.question`."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _prompts(values: Sequence[Any]) -> bool:
+    """Whether what a column says can be prompts: always the same, or half of it no short words, as names would be."""
+    said = [value for value in values if value not in (None, "")]
+    words = [v for v in said if isinstance(v, str) and len(v.split()) < _WORDS and v.strip()[-1:] not in ".!?:"]
+    return len(set(words)) < 2 or len(words) * 2 <= len(said)
+
+
 def _wordy(values: Sequence[Any]) -> bool:
     """Whether a tenth of the values are sentences, or lists of texts."""
     told = sum(
         len(value.split()) >= _WORDS
         if isinstance(value, str)
-        else isinstance(value, list) and bool(value) and all(isinstance(v, str) and v.strip() for v in value)
+        else isinstance(value, list) and bool(value) and all(map(_says, value))
         for value in values
     )
     return told * 10 >= max(1, len(values))
+
+
+def lists_words(values: Sequence[Any]) -> bool:
+    """Whether most values are lists of objects that hold sentences."""
+    told = sum(isinstance(v, list) and any(isinstance(p, Mapping) and _says(p) for p in v) for v in values)
+    return told * 2 >= max(1, len(values))
+
+
+def _says(piece: Any) -> bool:
+    """Whether one of a list is a text, or an object with a sentence in it."""
+    if isinstance(piece, Mapping):
+        return any(isinstance(v, str) and len(v.split()) >= _WORDS for v in piece.values())
+    return isinstance(piece, str) and bool(piece.strip())
 
 
 def clear(path: Path, rows: Rows, names: Sequence[str], columns: Columns) -> None:

@@ -14,9 +14,9 @@ import pyarrow
 import pyarrow.parquet
 
 from tunewright.data.delimited import table
-from tunewright.data.folders import arrow, files_of, named
+from tunewright.data.folders import arrow, files_of, named, splits_of
 from tunewright.data.lines import lines
-from tunewright.data.orientation import one, records
+from tunewright.data.orientation import one, records, splits, training
 from tunewright.data.packed import BROKEN, bare, how, opened
 from tunewright.data.texts import answered, texts
 from tunewright.errors import DataError
@@ -71,7 +71,7 @@ def format_of(path: Path) -> str:
             remedy="Check the path; it is relative to the recipe. A dataset of the hub is named as hub:org/name.",
         )
     if path.is_dir():
-        if files_of(path):
+        if files_of(path) or splits_of(path):
             return "folder"
         if answered(path):
             return "texts"
@@ -105,19 +105,44 @@ def format_of(path: Path) -> str:
     return found
 
 
-def read(path: Path) -> Iterator[Raw]:
-    """The records of `path` in order, numbered from 1; blank lines are no records. Raises `DataError`."""
+def parts_of(path: Path) -> list[str]:
+    """The splits that a file or folder holds, by their names; [] for one that is not divided. Raises `DataError`."""
     kind = format_of(path)
+    if kind == "folder":
+        return splits_of(path)
+    if kind != "json" or not next((line for line, _ in lines(path) if line.strip()), "").lstrip().startswith("{"):
+        return []
+    try:
+        return list(splits(json.loads("".join(line for line, _ in lines(path)))))
+    except (ValueError, RecursionError):
+        return []
+
+
+def read(path: Path, split: str = "") -> Iterator[Raw]:
+    """The records of `path` in order, numbered from 1; blank lines are no records.
+
+    Of one that is divided those of `split`, or of the split that trains. Raises `DataError`.
+    """
+    kind = format_of(path)
+    parts = parts_of(path) if split or kind == "folder" else []
+    if (split and split not in parts) or (parts and not split and not training(parts)):
+        raise DataError(
+            f"has no split `{split or 'train'}`.",
+            where=str(path),
+            remedy=f"Name one of its splits, as {{path: …, split: {parts[0]}}}: {', '.join(parts)}."
+            if parts
+            else "It is not divided: leave `split` out.",
+        )
     try:
         if kind == "jsonl":
             yield from _jsonl(path)
         elif kind == "json":
-            yield from _json(path)
+            yield from _json(path, split)
         elif kind == "texts":
             for number, (value, fault, repaired) in enumerate(texts(path), 1):
                 yield Raw(number, None if fault else value, fault, repaired)
         elif kind in ("parquet", "arrow", "folder"):
-            yield from _columnar(files_of(path) if kind == "folder" else [path])
+            yield from _columnar(files_of(path, split or training(parts)) if kind == "folder" else [path])
         else:
             for number, (cells, fault, repaired) in enumerate(table(path, "\t" if kind == "tsv" else None), 1):
                 yield Raw(number, cells, fault, repaired)
@@ -146,7 +171,8 @@ def _jsonl(path: Path) -> Iterator[Raw]:
 def _by_line(given: Iterable[tuple[str, bool]]) -> Iterator[Raw]:
     number = 0
     for line, repaired in given:
-        if not line.strip():
+        # Lists that were cut into lines, or pasted together, leave their brackets.
+        if line.strip() in ("", "[", "]"):
             continue
         number += 1
         yield _parsed(number, line, repaired)
@@ -161,6 +187,8 @@ def _listed(path: Path) -> bool:
 
 
 def _parsed(number: int, line: str, repaired: bool) -> Raw:
+    if line.rstrip().endswith("},"):  # as within a list
+        line = line.rstrip()[:-1]
     try:
         return Raw(number, one(json.loads(line)), repaired=repaired)
     except (ValueError, RecursionError) as error:
@@ -168,7 +196,7 @@ def _parsed(number: int, line: str, repaired: bool) -> Raw:
         return Raw(number, fault=f"not JSON: {detail}", repaired=repaired)
 
 
-def _json(path: Path) -> Iterator[Raw]:
+def _json(path: Path, split: str = "") -> Iterator[Raw]:
     """A list of records, an object that wraps one, or JSON lines under the wrong ending."""
     given = list(lines(path))
     text = "".join(line for line, _ in given)
@@ -190,14 +218,14 @@ def _json(path: Path) -> Iterator[Raw]:
         raise DataError(
             f"not JSON{line}.", where=str(path), remedy="Repair the file, or save one JSON object per line as .jsonl."
         ) from error
-    found = records(whole)
+    found = records(whole, split)
     if found is None:
         raise DataError(
             "holds no list of records.",
             where=str(path),
             remedy="A JSON file must be a list of objects, one per example.",
         )
-    for number, (value, repaired) in enumerate(zip(found, _repaired(given, found), strict=True), 1):
+    for number, (value, repaired) in enumerate(zip(found, _repaired(given, found, split), strict=True), 1):
         yield Raw(number, value, repaired=repaired)
 
 
@@ -221,13 +249,13 @@ def _past_space(text: str, at: int) -> int:
     return at
 
 
-def _repaired(given: list[tuple[str, bool]], found: list[Any]) -> Iterator[bool]:
+def _repaired(given: list[tuple[str, bool]], found: list[Any], split: str) -> Iterator[bool]:
     """Whether each record has text of a repaired line: it reads otherwise where what such lines hold is marked."""
     if not any(repaired for _, repaired in given):
         return itertools.repeat(False, len(found))
     # Only characters beyond ASCII can have been repaired, and none of them is part of JSON's own marks.
     marked = "".join(_BEYOND.sub(r"?\g<0>", line) if repaired else line for line, repaired in given)
-    others = records(json.loads(marked)) or []
+    others = records(json.loads(marked), split) or []
     return (repr(one) != repr(other) for one, other in zip(found, others, strict=True))
 
 

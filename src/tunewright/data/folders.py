@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow
 import sqlalchemy
 
+from tunewright.data.orientation import SPLITS
 from tunewright.errors import DataError
 from tunewright.store import digest, write_text
 
@@ -31,17 +32,26 @@ def arrow(path: Path) -> Iterator[dict[str, Any]]:
                 yield from map(name, batch.slice(start, _BATCH).to_pylist())
 
 
-def files_of(folder: Path) -> list[Path]:
+def splits_of(folder: Path) -> list[str]:
+    """The splits of a saved dataset folder, or of one of Parquet files as the hub has them; [] where it has none."""
+    if (folder / "dataset_dict.json").is_file():
+        return [str(name) for name in json.loads((folder / "dataset_dict.json").read_text("utf-8")).get("splits", ())]
+    names = dict.fromkeys(path.name.partition("-")[0] for path in sorted(folder.glob("data/*-*.parquet")))
+    return [name for name in names if name in SPLITS]
+
+
+def files_of(folder: Path, split: str = "") -> list[Path]:
     """The data files of a saved dataset folder, or of a folder of Parquet or Arrow files; [] when it is neither.
 
-    A folder of several splits is read at its `train`.
+    Of a folder of several splits those of `split`, its `train` by default.
     """
+    split = split or "train"
     if (folder / "dataset_dict.json").is_file():
-        folder = folder / "train"
+        folder = folder / split
     if (folder / "state.json").is_file():
         listed = json.loads((folder / "state.json").read_text("utf-8")).get("_data_files", [])
         return [folder / entry["filename"] for entry in listed]
-    return sorted([*folder.glob("*.parquet"), *folder.glob("data/train-*.parquet"), *folder.glob("*.arrow")])
+    return sorted([*folder.glob("*.parquet"), *folder.glob(f"data/{split}-*.parquet"), *folder.glob("*.arrow")])
 
 
 def named(metadata: dict[bytes, bytes] | None) -> Callable[[dict[str, Any]], dict[str, Any]]:

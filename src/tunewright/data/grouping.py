@@ -31,7 +31,7 @@ def _found(column: str, sources: Sequence[Source], setting: str) -> None:
     """Reads no further than the first row that has the column."""
     there: dict[str, None] = {}
     for source in sources:
-        for raw in read(source.path):
+        for raw in read(source.path, source.split):
             if not isinstance(raw.value, Mapping):
                 continue
             if column in raw.value:

@@ -22,10 +22,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Kept(NamedTuple):
-    """A dataset of the hub as a folder on disk, and what is recorded as its source: id, commit, config and split."""
+    """A source as a file or folder on disk, what is recorded of it (of the hub: id, commit, config and split), and
+    which split of the file is meant."""
 
     path: Path
     given: str
+    split: str = ""
 
 
 def fetch(path: str, revision: str | None, config: str | None, split: str | None, folder: Path) -> Kept:

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-_WRAPPERS = ("data", "rows", "train", "examples", "items", "records")
+_WRAPPERS = ("data", "rows", "examples", "items", "records")
+SPLITS = ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval", "evaluation")
 _TURNS = ("messages", "conversations")
 
 
-def records(whole: Any) -> list[Any] | None:
+def splits(whole: Any) -> dict[str, Any]:
+    """The splits of an object that holds them by their names, the one that trains among them; {} for anything else."""
+    found = whole if isinstance(whole, dict) else {}
+    found = {name: v for name, v in found.items() if name.lower() in SPLITS and v and isinstance(v, (list, dict))}
+    return found if any(name.lower() in SPLITS[:2] for name in found) else {}
+
+
+def training(names: Iterable[str]) -> str:
+    """The split that trains; "" where none is called so."""
+    return next((name for name in names if name.lower() in SPLITS[:2]), "")
+
+
+def held_out(names: Iterable[str]) -> str:
+    """The split that is a test; "" where none is called so."""
+    return next((name for name in names if name.lower() in SPLITS[2:4]), "")
+
+
+def records(whole: Any, split: str = "") -> list[Any] | None:
     """The records of a list, of an object that wraps one, or of a table written by columns, by rows or by index; an
-    object that is none of these is the one record. None for what is no record at all."""
+    object that is none of these is the one record. Of an object of splits the records of `split`, or of the one that
+    trains. None for what is no record at all."""
     if isinstance(whole, list):
         return [one(record) for record in whole]
     if not isinstance(whole, dict):
         return None
+    parts = splits(whole)
+    if parts:
+        return records(parts[split or training(parts)])
     found = _split(whole)
     if found is None:
         wrapped = next((whole[key] for key in _WRAPPERS if isinstance(whole.get(key), list)), None)

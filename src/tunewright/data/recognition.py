@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunewright.data.beside import clear, completed, named, unread
-from tunewright.data.files import format_of, read
-from tunewright.data.shapes import TURNS, Columns, shape_of
+from tunewright.data.content import by_content, found_in, is_number, kind_of, turn_a_row
+from tunewright.data.files import format_of, parts_of, read
+from tunewright.data.nested import leaf, lifted
+from tunewright.data.orientation import held_out, training
+from tunewright.data.shapes import TURNS, Columns, answered, shape_of, turns_in
 from tunewright.data.transcripts import spoken
 from tunewright.errors import DataError
 from tunewright.records import Record
 
 SAMPLE = 10_000
-# A column's name has fewer words than this.
-_NAME_WORDS = 4
 _PAIRS = (
     ("prompt", "completion"),
     ("prompt", "response"),
@@ -80,10 +80,9 @@ _TEXTS = (
 )
 # Columns of lists or objects that are what is to be found in a text.
 _FOUND = ("tags", "topics", "intents", "categories", "entities", "slots")
-# Keys, dates and addresses: no white space, and a digit or a sign that words do not have.
-_KEY = re.compile(r"(?=[\x21-\x7e]*[\d@/])[\x21-\x7e]+\Z|\d{4}-\d\d-\d\d[ T][\d:.+Z -]+\Z")
-# Who wrote a row, and what it belongs to, is nothing to be told from its text.
-_WHO = re.compile(r"(?:.*_)?(?:id|uuid)|user|author|speaker|sender|annotator|worker|assignee|requester")
+# What the answer to turns is called that stands beside them.
+_REPLIES = ("completion", "response", "output", "answer", "reply", "content", "text", "output_text", "generation")
+_LOOKED = 1_000
 _LABELS = ("label", "category", "intent", "class", "target", "sentiment", "label_text", "topic", "labels")
 
 
@@ -103,6 +102,7 @@ class Reading(Record):
     context: str = ""
     system: str = ""
     not_read: tuple[str, ...] = ()
+    test: str = ""
     sampled: int = 0
 
     @property
@@ -110,40 +110,52 @@ class Reading(Record):
         return Columns(self.input, self.output, self.turns, self.context, self.system)
 
 
-def recognise(path: Path, *, input: str | None = None, output: str | None = None) -> Reading:
+def recognise(path: Path, *, input: str | None = None, output: str | None = None, split: str = "") -> Reading:
     """How `path` is to be read, from its first 10,000 rows; `input` and `output` name columns and settle any doubt.
+
+    Of one that is divided `split` is read, or the split that trains; `test` of the reading is the one that judges.
 
     Raises `DataError` when the file is missing or empty, when nothing fits, and when more than one reading does.
     """
-    rows = [raw.value for raw in itertools.islice(read(path), SAMPLE) if not raw.fault]
+    raws = list(itertools.islice(read(path, split), SAMPLE))
+    rows = [raw.value for raw in raws if not raw.fault]
     objects = [row for row in rows if isinstance(row, Mapping)]
     if not objects:
+        fault = f"no row of it can be read{f'; the first: {raws[0].fault}' if raws else ''}."
         raise DataError(
-            "no row of it is an object with named fields." if rows else "no row of it can be read.",
+            "no row of it is an object with named fields." if rows else fault,
             where=str(path),
             remedy='Each line should be a JSON object, such as {"prompt": …, "completion": …}; tables need a header.',
         )
     names = list(dict.fromkeys(name for row in objects for name in row))
     shape, columns, reason = _decide(path, objects, names, input, output)
-    left = unread(objects, names, columns)
+    left, parts = unread(objects, columns), parts_of(path)
     return Reading(
         path=str(path),
         format=format_of(path),
         shape=shape,
-        reason=f"{reason}; not read: {named(left)}" if left else reason,
+        reason=(f"{reason}; not read: {named(left)}" if left else reason) + _divided(parts, split),
         input=columns.input,
         output=columns.output,
         turns=columns.turns,
         context=columns.context,
         system=columns.system,
         not_read=tuple(left),
+        test="" if split else held_out(parts),
         sampled=len(rows),
     )
 
 
-def turns(path: Path) -> bool:
+def _divided(parts: Sequence[str], split: str) -> str:
+    """What a reason adds of the splits of a file: which one is read, and which are not."""
+    mine = split or training(parts)
+    others = [name for name in parts if name != mine]
+    return f"; of its splits `{mine}` is read here and not {named(others)}" if others else ""
+
+
+def turns(path: Path, split: str = "") -> bool:
     """Whether a file's first row is a conversation: then no named column is needed to read it."""
-    first = next((raw.value for raw in read(path) if not raw.fault), None)
+    first = next((raw.value for raw in read(path, split) if not raw.fault), None)
     shape = shape_of(first)
     return shape is not None and shape[0] == "messages"
 
@@ -163,7 +175,7 @@ def asking(path: Path, *, input: str | None = None) -> tuple[str, Columns]:
         return shapes.most_common(1)[0][0]
     known = dict.fromkeys([asked for asked, _ in _PAIRS] + list(_TEXTS))
     named = [name for wanted in known for name in names if name.lower() == wanted and _common(objects, name)]
-    kinds = {n: _kind(objects, n) for n in names if any(isinstance(row.get(n), str) for row in objects)}
+    kinds = {n: kind_of(objects, n) for n in names if any(isinstance(row.get(n), str) for row in objects)}
     # What is asked again and again looks like a class.
     texts = named[:1] or [n for n in kinds if kinds[n] == "text"] or [n for n in kinds if kinds[n] == "class"]
     if len(texts) != 1:
@@ -195,15 +207,63 @@ def _decide(
     if shapes:
         best, count = shapes.most_common(1)[0]
         if best and count * 2 >= len(rows):
-            return completed((*best, _said(*best)), rows, names)
-    decided = _by_names(path, rows, names)
-    return completed(decided or _by_content(path, rows, names), rows, names)
+            replied = _replied(rows, best[1].turns) if best[1].turns else None
+            return completed(replied or (*best, _said(*best)), rows, names)
+    turn_a_row(path, rows, names)
+    decided = _by_names(path, rows, names, {name.strip().lower(): name for name in reversed(names)})
+    if decided:
+        return completed(decided, rows, names)
+    inner = lifted(rows)
+    every = list(dict.fromkeys(name for row in inner for name in row))
+    if len(every) > len(names):
+        decided = _within(inner, every) or _by_names(path, inner, every, _called(every))
+    if not decided and len(every) > len(names) and not found_in(rows, names)[-1]:
+        rows, names = inner, every
+    return completed(decided or by_content(path, rows, names), inner, every)
 
 
-def _by_names(path: Path, rows: Sequence[Mapping[str, Any]], names: list[str]) -> tuple[str, Columns, str] | None:
+def _called(names: Sequence[str]) -> dict[str, str]:
+    """Columns by what they are called where they lie; an object of one field is called as that field is too."""
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        inside.setdefault(name.rpartition(".")[0], []).append(name)
+    alone = {outer.lower(): held[0] for outer, held in inside.items() if outer and len(held) == 1}
+    called = {leaf(name): name for name in sorted(names, key=lambda name: -name.count("."))}
+    return {**called, **alone}
+
+
+def _within(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, Columns, str] | None:
+    """A conversation that lies in an object of the row, as in logs of requests."""
+    for name in names:
+        if leaf(name) in TURNS and _common(rows, name):
+            shapes = Counter(shape_of({TURNS[0]: row[name]}) for row in rows if name in row)
+            best = shapes.most_common(1)[0][0]
+            if best:
+                shape, columns = best[0], Columns(turns=name)
+                return _replied(rows, name) or (shape, columns, _said(shape, columns))
+    return None
+
+
+def _replied(rows: Sequence[Mapping[str, Any]], turns: str) -> tuple[str, Columns, str] | None:
+    """The reading of turns that end with a question, where another column holds the answer; else None."""
+    if any(answered(turns_in(row.get(turns))) for row in rows[:_LOOKED]):
+        return None
+    inner = lifted(rows[:_LOOKED], (turns,))
+    names = [name for name in dict.fromkeys(n for row in inner for n in row) if name != turns and _common(inner, name)]
+    said = [name for name in names if sum(answered([row.get(name)]) for row in inner) * 2 >= len(inner)]
+    texts = [name for name in names if leaf(name) in _REPLIES and kind_of(inner, name) in ("text", "class", "number")]
+    found = next(iter([*said, *texts]), "")
+    why = f"`{turns}` asks and `{found}` answers"
+    return ("prompt_completion", Columns(turns, found), why) if found else None
+
+
+def _by_names(
+    path: Path, rows: Sequence[Mapping[str, Any]], names: list[str], called: Mapping[str, str]
+) -> tuple[str, Columns, str] | None:
     """What names tell that are known, be they written `Question` or `question`; None where they tell nothing."""
-    called = {name.strip().lower(): name for name in reversed(names) if _common(rows, name)}
-    pair = next(((called[a], called[b]) for a, b in _PAIRS if a in called and b in called), None)
+    called = {known: name for known, name in called.items() if _common(rows, name)}
+    pairs = ((called[a], called[b]) for a, b in _PAIRS if a in called and b in called)
+    pair = next((pair for pair in pairs if pair[0] != pair[1] and _asks(rows, pair[0])), None)
     if pair:
         clear(path, rows, names, Columns(*pair))
         return "prompt_completion", Columns(*pair), f"every row has `{pair[0]}` and `{pair[1]}`"
@@ -226,6 +286,12 @@ def _by_names(path: Path, rows: Sequence[Mapping[str, Any]], names: list[str]) -
     return ("messages", Columns(turns=told), f"`{told}` tells a conversation by marks of who speaks") if told else None
 
 
+def _asks(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether a column can be a question: an object is none, but one that holds turns."""
+    objects = [row[name] for row in rows if isinstance(row.get(name), Mapping)]
+    return len(objects) * 2 < len(rows) or all("messages" in value for value in objects)
+
+
 def _spoken(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     return sum(spoken(row.get(name)) is not None for row in rows) * 2 >= len(rows)
 
@@ -235,7 +301,7 @@ def _label(rows: Sequence[Mapping[str, Any]], labels: list[str]) -> str:
     if len(labels) == 2:
         said = {(str(row.get(labels[0])), str(row.get(labels[1]))) for row in rows}
         one_to_one = len(said) == len({a for a, _ in said}) == len({b for _, b in said})
-        numbers = [name for name in labels if all(_is_number(str(row.get(name))) for row in rows)]
+        numbers = [name for name in labels if all(is_number(str(row.get(name))) for row in rows)]
         labels = [name for name in labels if name not in numbers] if one_to_one and len(numbers) == 1 else labels
     return labels[0] if len(labels) == 1 else ""
 
@@ -255,6 +321,8 @@ def _common(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 
 def _said(shape: str, columns: Columns) -> str:
+    if columns.turns == "prompt":
+        return "`prompt` holds a tree of turns; the best-ranked replies are learnt, the others read past"
     if shape == "messages":
         return f"`{columns.turns}` holds turns with `role` and `content`"
     if shape == "sharegpt":
@@ -267,108 +335,30 @@ def _said(shape: str, columns: Columns) -> str:
 def _told(
     path: Path, rows: Sequence[Mapping[str, Any]], names: list[str], input: str | None, output: str | None
 ) -> tuple[str, Columns, str]:
+    if any(name and name not in names for name in (input, output)):
+        rows = lifted(rows)
+        names = list(dict.fromkeys(name for row in rows for name in row))
     for flag, name in (("input", input), ("output", output)):
         if name and name not in names:
+            near = difflib.get_close_matches(name, names, 1)
             raise DataError(
-                f"has no column `{name}` for {flag}.", where=str(path), remedy=f"Its columns: {', '.join(names)}."
+                f"has no column `{name}` for {flag}.",
+                where=str(path),
+                remedy=f"{f'Did you mean `{near[0]}`? ' if near else ''}Its columns: {named(names)}.",
             )
     if not input or not output:
         rest = [n for n in names if n not in (input, output)]
-        kinds = {n: _kind(rows, n) for n in rest}
+        kinds = {n: kind_of(rows, n) for n in rest}
         wanted = [n for n in rest if kinds[n] == "text"] or [n for n in rest if kinds[n] == "class"]
         if len(wanted) != 1:
             missing = "output" if input else "input"
             raise DataError(
                 f"`{input or output}` is the {'input' if input else 'output'}, but which column is the {missing}?",
                 where=str(path),
-                remedy=f"Name it too: --{missing} COLUMN, one of {', '.join(rest) or 'none'}.",
+                remedy=f"Name it too: --{missing} COLUMN, one of {named(wanted or rest) or 'none'}.",
             )
         input, output = input or wanted[0], output or wanted[0]
-    shape = "labelled_text" if _kind(rows, output) == "class" and _kind(rows, input) != "class" else "prompt_completion"
-    return shape, Columns(input, output), f"`{input}` and `{output}` were named as input and output"
-
-
-def _kind(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """What a column holds: "class" (few, short, repeated values), "text", "number", "key" or "empty"."""
-    values = [row[name] for row in rows if row.get(name) not in (None, "")]
-    if len(values) * 10 < len(rows) or any(isinstance(v, (dict, list)) for v in values):
-        return "empty"
-    texts = [str(v) for v in values]
-    distinct = len(set(texts))
-    short = max(len(t) for t in texts) <= 100
-    if short and distinct <= max(2, min(len(texts) // 3, 1000)) and (len(texts) > 2 or distinct == 1):
-        return "class"
-    if all(_is_number(t) for t in texts) or distinct == 1:
-        return "number"
-    if sum(bool(_KEY.match(t.strip())) for t in texts) * 10 >= len(texts) * 9:
-        return "key"
-    return "text"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _by_content(path: Path, rows: Sequence[Mapping[str, Any]], names: list[str]) -> tuple[str, Columns, str]:
-    kinds = {name: _kind(rows, name) for name in names}
-    texts = [name for name in names if kinds[name] == "text"]
-    several = [n for n in names if kinds[n] == "class" and len({str(row.get(n)) for row in rows}) > 1]
-    classes = [name for name in several if not _WHO.fullmatch(name.lower())]
-    _headed(path, rows, texts, classes)
-    if len(texts) == 1 and len(classes) == 1:
-        few = len({str(row.get(classes[0])) for row in rows if row.get(classes[0]) not in (None, "")})
-        why = f"`{texts[0]}` is the only column of text and `{classes[0]}` the only one of few values ({few})"
-        clear(path, rows, names, Columns(texts[0], classes[0]))
-        return "labelled_text", Columns(texts[0], classes[0]), why
-    readings = [(a, b) for a in texts for b in (*texts, *classes) if a != b]
-    if not texts and len(classes) > 1:
-        readings = [(a, b) for a in classes for b in classes if a != b]
-    if not readings:
-        raise DataError(
-            f"no shape fits its fields: {', '.join(name[:40] for name in names[:20])}.",
-            where=str(path),
-            remedy=_unfit(names, rows),
-        )
-    listed = " or ".join(f"`{a}` → `{b}`{f' (labels in {b})' if kinds[b] == 'class' else ''}" for a, b in readings[:4])
-    count = {2: "two", 3: "three", 4: "four"}.get(len(readings), str(len(readings)))
-    # Of two texts the one that comes first is what is asked more often than not.
-    likely = readings[0] if len(readings) == 2 and not classes else readings[-1]
-    raise DataError(
-        f"{count} readings fit: {listed}{', …' if len(readings) > 4 else ''}.",
-        where=path.name,
-        remedy=f"Say which: --input {_flag(likely[0])} --output {_flag(likely[1])}",
+    shape = (
+        "labelled_text" if kind_of(rows, output) == "class" and kind_of(rows, input) != "class" else "prompt_completion"
     )
-
-
-def _unfit(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """What to do about fields of no known shape."""
-    if len(names) == 1:
-        return "An example is a question and its answer: give each a column of its own, say `prompt` and `completion`."
-    inner = [name for name in names if any(isinstance(row.get(name), Mapping) for row in rows)]
-    if inner:
-        within = " and ".join(f"`{name}`" for name in inner[:3])
-        return f"What is said in {within} has to stand in fields of the row itself."
-    return "Name the columns (--input COLUMN --output COLUMN), or rename them, say `prompt` and `completion`."
-
-
-def _flag(name: str) -> str:
-    """A column as it is typed behind a flag."""
-    return shlex.quote(name)
-
-
-def _headed(path: Path, rows: Sequence[Mapping[str, Any]], texts: list[str], classes: list[str]) -> None:
-    """Raise where a table's first line was taken for names and reads like the others: it would be lost as a row."""
-    table = format_of(path) in ("csv", "tsv")
-    sentences = [name for name in texts if len(name.split()) > _NAME_WORDS]
-    values = [name for name in classes if any(str(row.get(name)) == name for row in rows)]
-    if table and (sentences or values):
-        shown = (sentences or values)[0]
-        raise DataError(
-            f"has no line of names: its first line reads like the others (`{shown[:60]}`).",
-            where=str(path),
-            remedy="Put one before it that names the columns, such as text,label or prompt,completion.",
-        )
+    return shape, Columns(input, output), f"`{input}` and `{output}` were named as input and output"

@@ -38,6 +38,7 @@ class Source:
     license: str | None = None
     weight: float = 1.0
     synthetic: bool = False
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Row:
 def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
     """The rows of one file, in order; `redact` is applied to every string, and a row it changes is marked changed."""
     hide = hiding(redact) if redact else None
-    for raw in read(source.path):
+    for raw in read(source.path, source.split):
         try:
             row = _row(raw, source, hide)
         except BadRow as bad:

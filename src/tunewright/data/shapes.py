@@ -7,13 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from tunewright.data.nested import lift, object_in
 from tunewright.data.transcripts import spoken
 from tunewright.records import Example, Message
 from tunewright.text import normal
-from tunewright.turns import ROLES, BadRow, answer_of, conversation, messages, text_of, tools_of
+from tunewright.turns import ROLES, BadRow, answer_of, conversation, messages, spelled, text_of, tools_of
 
 TURNS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue", "contents")
-SYSTEMS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
+SYSTEMS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction", "preamble")
+# Earlier turns, or pairs of a question and its answer.
+HISTORIES = ("history", "chat_history", "conversation_history")
 # What a preference pair calls the better answer and the worse one, and what it calls the question.
 _CHOSEN = (
     ("chosen", "rejected"),
@@ -40,7 +43,7 @@ def shape_of(row: Any) -> tuple[str, Columns] | None:
         return None
     conversed = _conversed(row)
     chosen = next(((a, b) for a, b in _CHOSEN if a in row and b in row), None)
-    if chosen and not (conversed and _ends_answered(turns_in(row[conversed[1].turns]) or [])):
+    if chosen and not (conversed and answered(turns_in(row[conversed[1].turns]))):
         asked = next((name for name in (*_ASKED, *TURNS) if name in row), "")
         return "preference", Columns(asked, chosen[0])
     if conversed:
@@ -51,14 +54,19 @@ def shape_of(row: Any) -> tuple[str, Columns] | None:
 
 
 def _conversed(row: Mapping[str, Any]) -> tuple[str, Columns] | None:
-    for key in TURNS:
-        if key not in row:
+    for key in (*TURNS, "prompt"):
+        if key not in row or (key == "prompt" and not _tree(row[key])):
             continue
         turns = turns_in(row[key])
-        if turns is not None and (not turns or isinstance(turns[0], Mapping)):
+        if turns is not None and (not turns or _says_who(turns[0])):
             first = turns[0] if turns else {}
             return "sharegpt" if "from" in first and "role" not in first else "messages", Columns(turns=key)
     return None
+
+
+def _says_who(turn: Any) -> bool:
+    """Whether a turn says in any way that is known who speaks: else it may be an entry of any list."""
+    return isinstance(turn, Mapping) and ("role" in turn or "from" in turn or spelled(turn) != [turn])
 
 
 def turns_in(given: Any) -> list[Any] | None:
@@ -67,7 +75,28 @@ def turns_in(given: Any) -> list[Any] | None:
         given = _parsed(given.strip())
         # A text may begin with a bracket and be a list of anything.
         return given if isinstance(given, list) and given and isinstance(given[0], Mapping) else None
+    if _tree(given):
+        return _best(given)
     return given if isinstance(given, list) else None
+
+
+def _tree(given: Any) -> bool:
+    """Whether it is a turn with the replies to it, and the replies to these (OpenAssistant's)."""
+    return isinstance(given, Mapping) and isinstance(given.get("replies"), list)
+
+
+def _best(turn: Mapping[str, Any]) -> list[Any]:
+    """The turns of a tree along the best-ranked replies, up to the last answer."""
+    turns: list[Any] = []
+    here: Any = turn
+    while isinstance(here, Mapping):
+        turns.append({key: value for key, value in here.items() if key != "replies"})
+        replies = [reply for reply in here.get("replies") or () if isinstance(reply, Mapping)]
+        ranked = [reply for reply in replies if isinstance(reply.get("rank"), int)]
+        here = min(ranked, key=lambda reply: reply["rank"]) if ranked else next(iter(replies), None)
+    while len(turns) > 1 and turns[-1].get("role") == "prompter":
+        turns.pop()
+    return turns
 
 
 def _parsed(text: str) -> Any:
@@ -79,10 +108,11 @@ def _parsed(text: str) -> Any:
     return None
 
 
-def _ends_answered(turns: list[Any]) -> bool:
+def answered(turns: Any) -> bool:
+    """Whether raw turns end with an answer."""
     try:
-        return bool(turns) and messages(turns[-1:])[-1].role == "assistant"
-    except BadRow:
+        return isinstance(turns, list) and bool(turns) and messages(turns[-1:])[-1].role == "assistant"
+    except (BadRow, IndexError):
         return False
 
 
@@ -123,19 +153,29 @@ def _pair(row: Mapping[str, Any], columns: Columns) -> Example:
     if columns.output not in row:
         raise BadRow("empty_output", f"no `{columns.output}`")
     asked, tools = _asked(row, columns)
-    return Example(conversation([*asked, *_answered(row[columns.output], bool(tools))]), tools=tools)
+    answer = row[columns.output]
+    if isinstance(answer, str) and _is_turn(held := object_in(answer)) and not _plain(row[columns.input]):
+        answer = held  # a turn in a table's cell, behind turns
+    return Example(conversation([*asked, *_answered(answer, bool(tools))]), tools=tools)
+
+
+def _plain(given: Any) -> bool:
+    """Whether a question is a text, and no turns in any form."""
+    return isinstance(given, str) and turns_in(given) is None and object_in(given) is given
 
 
 def _asked(row: Mapping[str, Any], columns: Columns) -> tuple[list[Message], tuple[dict[str, Any], ...]]:
     """What is asked, with all that goes before it: system text, earlier turns, what the question is about; and the
     tools that are offered."""
     given, tools = row[columns.input], _offered(row)
-    if isinstance(given, Mapping) and isinstance(given.get("messages"), list):  # OpenAI's preference pairs
+    held = object_in(given)
+    if isinstance(held, Mapping) and isinstance(held.get("messages"), list):  # OpenAI's preference pairs; requests
+        given = held
         given, tools = given["messages"], tools_of(given.get("tools"))
     turns = turns_in(given)
     if turns and _is_turn(turns[0]):
         return _before(row, columns, messages(turns)), tools
-    question = text_of(given)
+    question = answer_of(given) if isinstance(given, Mapping) else text_of(given)
     context = _context(row.get(columns.context)) if columns.context else ""
     if context.strip():
         question = f"{question}\n\n{context}" if question.strip() else context
@@ -154,13 +194,22 @@ def _context(given: Any) -> str:
 
 
 def _history(row: Mapping[str, Any]) -> list[Message]:
-    """Earlier questions and answers, as LLaMA-Factory's Alpaca files have them."""
+    """What was said before: pairs of a question and its answer (LLaMA-Factory's), or turns (Cohere's)."""
+    name = next((name for name in HISTORIES if told(row, name)), "")
     before: list[Message] = []
-    history = row.get("history")
-    for turn in history if isinstance(history, list) else ():
-        if isinstance(turn, (list, tuple)) and len(turn) == 2:
+    for turn in told(row, name):
+        if isinstance(turn, Mapping):
+            before += messages([turn])
+        else:
             before += [Message("user", text_of(turn[0])), Message("assistant", text_of(turn[1]))]
     return before
+
+
+def told(row: Mapping[str, Any], name: str) -> list[Any]:
+    """The turns or pairs that a column of earlier turns holds; none where it holds anything else."""
+    given = turns_in(row.get(name)) or []
+    pairs = all(isinstance(turn, (list, tuple)) and len(turn) == 2 for turn in given)
+    return given if pairs or all(map(_is_turn, given)) else []
 
 
 def _offered(row: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -247,8 +296,10 @@ def parse(row: Any, shape: str, columns: Columns) -> Example:
     """The example a raw row holds. Raises `BadRow`."""
     if not isinstance(row, Mapping):
         raise BadRow("mixed_format", "not an object, as the file's other rows are")
+    row = lift(row, columns)
     own = shape_of(row)
-    if own and own[0] in ("messages", "sharegpt") and shape not in ("messages", "sharegpt"):
+    asks = own and own[1].turns in (columns.input, columns.output)
+    if own and own[0] in ("messages", "sharegpt") and shape not in ("messages", "sharegpt") and not asks:
         raise BadRow("mixed_format", f"a row of shape {own[0]} in a file of shape {shape}")
     if own and shape in ("messages", "sharegpt") and own[0] != shape and row.get(own[1].turns):
         raise BadRow("mixed_format", f"a row of shape {own[0]} in a file of shape {shape}")

@@ -23,15 +23,17 @@ class SourceSpec(Spec):
     query: str | None = Field(None, description="SQL whose rows are read, when `path` is a SQLAlchemy database URL.")
     revision: str | None = Field(None, description="Commit, tag or branch of a `hub:` dataset; the newest by default.")
     config: str | None = Field(None, description="Configuration of a `hub:` dataset that has several.")
-    split: str | None = Field(None, description="Split of a `hub:` dataset; `train` by default.")
+    split: str | None = Field(None, description="Split of a dataset that has several; `train` by default.")
     weight: float = Field(1.0, gt=0, description="Loss weight of every row of this file.")
     group: str | None = Field(None, description="Column whose equal values must stay in one split.")
     synthetic: bool = Field(False, description="Rows made by a model; kept out of test.")
 
     @model_validator(mode="after")
     def _only_of_the_hub(self) -> Self:
-        if not self.path.startswith("hub:") and (self.revision or self.config or self.split):
-            raise ValueError("`revision`, `config` and `split` are for datasets of the hub (`path: hub:org/name`)")
+        if not self.path.startswith("hub:") and (self.revision or self.config):
+            raise ValueError("`revision` and `config` are for datasets of the hub (`path: hub:org/name`)")
+        if self.query and self.split:
+            raise ValueError("a query has no splits: leave `split` out")
         return self
 
 

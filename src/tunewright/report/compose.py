@@ -185,7 +185,12 @@ def _limits(suite: Suite, dataset: DatasetRecord, device: str, run: RunRecord) -
 def _test_files(given: Any) -> list[str]:
     """The recipe's held-out files, however they are written there."""
     items = given if isinstance(given, list) else [given] if given else []
-    return [str(item.get("path")) if isinstance(item, Mapping) else str(item) for item in items]
+    return [_named(item) if isinstance(item, Mapping) else str(item) for item in items]
+
+
+def _named(source: Mapping[str, Any]) -> str:
+    """A source as the dataset version calls it: a split of a file by both."""
+    return f"{source.get('path')}[{source['split']}]" if source.get("split") else str(source.get("path"))
 
 
 def _name(path: str) -> str:
