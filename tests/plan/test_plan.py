@@ -45,9 +45,9 @@ def test_few_rows_get_more_passes_and_many_get_three():
 
 
 def facts(rows=330, memory=24.0, method="lora", device="cpu", **known):
-    data = DataFacts(rows, 40, 40, 80.0, 200, 40)
-    model = ModelFacts("m", 3_443_136, 300_000, 192, 6, 512, 4096)
-    machine = Machine(device, 2, memory, {"float32": 200.0, "bfloat16": 800.0})
+    data = DataFacts(rows, 80.0, 200)
+    model = ModelFacts(3_443_136, 300_000, 192, 6, 512)
+    machine = Machine(device, memory, {"float32": 200.0, "bfloat16": 800.0})
     choice = resolve(spec(method=method), rows=rows, parameters=model.parameters, precision="float32")
     return make_plan(choice, data, model, machine, circumstances(rows=rows, **known))
 
@@ -71,32 +71,32 @@ def test_more_rows_take_longer():
 def test_what_a_step_shares_is_computed_once_and_takes_no_longer():
     """Behind a prompt of 663 tokens, in rows of 694 and batches of 32, a step computes 1,655 tokens and not 22,208."""
     choice = resolve(spec(effective_batch_size=32), rows=3200, parameters=25_000_000, precision="float32")
-    model, machine = ModelFacts("m", 25_000_000, 1, 384, 12, 1024, 16384), Machine("cpu", 2, 8.0, {"float32": 100.0})
+    model, machine = ModelFacts(25_000_000, 1, 384, 12, 1024), Machine("cpu", 8.0, {"float32": 100.0})
     apart, shared = (
-        make_plan(choice, DataFacts(3200, 40, 40, 694.0, 700, 40, step_tokens=tokens), model, machine, circumstances())
+        make_plan(choice, DataFacts(3200, 694.0, 700, step_tokens=tokens), model, machine, circumstances())
         for tokens in (None, 1655.0)
     )
     assert apart.hours["expected"] / shared.hours["expected"] == pytest.approx(22_208 / 1_655, rel=0.01)
     held = circumstances(hours=1.2 * shared.hours["high"])
     for tokens, outcome in ((None, "postpone"), (1655.0, "tune")):
-        data = DataFacts(3200, 40, 40, 694.0, 700, 40, step_tokens=tokens)
+        data = DataFacts(3200, 694.0, 700, step_tokens=tokens)
         assert make_plan(choice, data, model, machine, held).advice.outcome == outcome
 
 
 def test_of_a_mixture_of_experts_those_that_a_token_passes_take_time():
-    choice, data = resolve(spec(), rows=330, parameters=10**9, precision="float32"), DataFacts(330, 4, 4, 80.0, 200, 40)
-    machine = Machine("cpu", 2, 64.0, {"float32": 100.0})
-    models = [ModelFacts("m", 10**9, 1, 64, 2, 160, 512, active=active) for active in (None, 2 * 10**8)]
+    choice, data = resolve(spec(), rows=330, parameters=10**9, precision="float32"), DataFacts(330, 80.0, 200)
+    machine = Machine("cpu", 64.0, {"float32": 100.0})
+    models = [ModelFacts(10**9, 1, 64, 2, 160, active=active) for active in (None, 2 * 10**8)]
     hours = [make_plan(choice, data, model, machine, circumstances()).hours["expected"] for model in models]
     assert hours[1] == pytest.approx(hours[0] / 5, rel=0.01)
 
 
 def test_a_base_that_was_not_put_in_4_bits_is_told_at_its_own_size():
-    data, machine = DataFacts(330, 4, 4, 80.0, 200, 40), Machine("cuda", 2, 80.0, {"bfloat16": 100.0})
+    data, machine = DataFacts(330, 80.0, 200), Machine("cuda", 80.0, {"bfloat16": 100.0})
     sizes = {"weight_bytes": 16 * 10**9, "whole_bytes": 16 * 10**9}
     for method, held in (("lora", 16 * 10**9), ("qlora", 5 * 10**9)):
         choice = resolve(spec(method=method), rows=330, parameters=8 * 10**9, precision="bfloat16")
-        model = ModelFacts("m", 8 * 10**9, 10**7, 4096, 32, 14336, 128256, **(sizes | {"weight_bytes": held}))
+        model = ModelFacts(8 * 10**9, 10**7, 4096, 32, 14336, **(sizes | {"weight_bytes": held}))
         assert "16 GB" in make_plan(choice, data, model, machine, circumstances()).rejected[0]["why"]
 
 
@@ -104,8 +104,8 @@ def test_a_run_that_needs_exactly_what_is_free_fits():
     """Such is one whose micro-batches are as large as what is free."""
     plan, free = facts(), 23.64000004
     told = Footprint(moment="step", parts={"weights": 9e9}, low=8e9, high=1e9 * free, trained=1, room=512)
-    data, machine = DataFacts(330, 40, 40, 80.0, 200, 40), Machine("cuda", 2, free, {"float32": 200.0})
-    model = ModelFacts("m", 3_443_136, 300_000, 192, 6, 512, 4096)
+    data, machine = DataFacts(330, 80.0, 200), Machine("cuda", free, {"float32": 200.0})
+    model = ModelFacts(3_443_136, 300_000, 192, 6, 512)
     assert make_plan(plan.choice, data, model, machine, circumstances(), told).fits
 
 
@@ -135,8 +135,8 @@ def test_what_was_not_chosen_is_told_with_the_reason():
 
 def test_a_base_too_large_for_the_machine_does_not_fit():
     plan = facts()
-    data, machine = DataFacts(1000, 40, 40, 80.0, 200, 40), Machine("cpu", 2, 8.0, {"float32": 200.0})
-    large = ModelFacts("m", 7_000_000_000, 40_000_000, 4096, 32, 11008, 32000)
+    data, machine = DataFacts(1000, 80.0, 200), Machine("cpu", 8.0, {"float32": 200.0})
+    large = ModelFacts(7_000_000_000, 40_000_000, 4096, 32, 11008)
     made = make_plan(plan.choice, data, large, machine, circumstances())
     assert not made.fits
     assert (made.advice.outcome, made.advice.step) == ("postpone", "smaller")

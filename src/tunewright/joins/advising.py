@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from tunewright import models
@@ -94,7 +93,6 @@ def without_data(overrides: Sequence[str] = (), *, rows: int | None = None) -> D
 
 def plan_of(project: Project) -> Plan:
     """What will be done, what it needs, and whether to do it at all."""
-    splits = project.audit.dataset.splits
     sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
     rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
     sizes = [len(row.ids) for row in rows]
@@ -102,21 +100,13 @@ def plan_of(project: Project) -> Plan:
     counted = _counted(project, sample, rows, 1e9 * free)
     room = counted.room if counted else _ROOM
     data = DataFacts(
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
+        train=project.audit.dataset.splits["train"],
         mean_tokens=sum(sizes) / len(sizes),
         longest=max(sizes),
-        suite_cases=project.cases,
         folds=project.folds,
         step_tokens=step_tokens(rows, project.resolved, room, shares(project.base.model, project.resolved)),
     )
-    machine = Machine(
-        device=project.device,
-        cores=psutil.cpu_count(logical=False) or 1,
-        memory_gb=free,
-        rates=project.precision[1],
-    )
+    machine = Machine(device=project.device, memory_gb=free, rates=project.precision[1])
     plan = make_plan(project.resolved, data, model, machine, _circumstances(project), counted)
     return with_what_dropout_costs(plan, rows)
 

@@ -20,8 +20,6 @@ from tunewright.store import read_json, write_json
 
 _VALIDATION_CASES = 64
 
-# Arms that ask the tuned model.
-
 Predictions = dict[str, list[Prediction]]
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
@@ -40,7 +39,7 @@ from tunewright.records import (
     Suite,
 )
 from tunewright.statistics import adjust
-from tunewright.store import read_lines, write_json
+from tunewright.store import write_json
 from tunewright.trials import (
     CHANGES,
     forgetting,
@@ -274,7 +273,3 @@ def _answer(
         progress=lambda done, total: project.progress("trials", done, total, note.replace("_", " ")),
         extra=made_measures(project, suite, engine, "trials"),
     )
-
-
-def _lines(path: Path) -> list[Mapping[str, Any]]:
-    return list(read_lines(path)) if path.is_file() else []

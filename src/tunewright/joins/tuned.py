@@ -24,13 +24,11 @@ def facts(base: models.Base, resolved: Mapping[str, Any]) -> ModelFacts:
     """What the plan needs to know of `base` under the `resolved` training settings."""
     config, packed = base.model.config.get_text_config(), models.quantised
     return ModelFacts(
-        name=base.name,
         parameters=base.parameters,
         trainable=_trainable(base, resolved),
         hidden=config.hidden_size,
         layers=config.num_hidden_layers,
         intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        vocabulary=config.vocab_size,
         weight_bytes=packed.bytes_of(base.model),
         read_back_bytes=packed.read_back_bytes(base.model, resolved["precision"], resolved["dequantise"]),
         whole_bytes=base.parameters * base.dtype.itemsize,

@@ -22,10 +22,8 @@ from torch import nn
 from tunewright.errors import ModelError
 from tunewright.machine import free_memory
 
-BLOCK, OUTER_BLOCK = 64, 256
-BITS = 4 + 8 / BLOCK + 32 / (BLOCK * OUTER_BLOCK)
 # Goes into run and manifest: an adapter made for one form of a base is refused on another.
-FORM = {"type": "nf4", "block_size": BLOCK, "double_quantisation": True, "quantised_from": "float32"}
+FORM = {"type": "nf4", "block_size": 64, "double_quantisation": True, "quantised_from": "float32"}
 # The same of a base that was published so: nobody here knows what its bits were made from.
 STORED = {**FORM, "quantised_from": "as published"}
 # Weights that were read back may take this share of the free memory.

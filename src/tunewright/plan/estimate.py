@@ -21,19 +21,15 @@ _RUNTIME_GB = 0.5
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What the plan needs to know of the data: rows that train and validate, tokens per row (mean, longest).
+    """What the plan needs to know of the data: rows that train, tokens per row (mean, longest).
 
     With `folds`, so many models are trained on a part of the rows and then one on all. `step_tokens` are those that a
     step computes, where rows share what they begin with (None: all tokens of its rows).
     """
 
     train: int
-    validation: int
-    test: int
     mean_tokens: float
     longest: int
-    suite_cases: int
-    labels: int = 0
     folds: int = 0
     step_tokens: float | None = None
 
@@ -44,20 +40,18 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Shape of the base: `parameters`, `hidden` and `layers`, `intermediate` and `vocabulary` sizes.
+    """Shape of the base: `parameters`, and how many of them are `trainable`; `hidden`, `layers`, `intermediate` sizes.
 
     `weight_bytes` is what its weights take as they are held (None: 4 bytes each), `whole_bytes` what they take where
     none is in 4 bits; `read_back_bytes` what training holds beside them of weights in 4 bits, in the compute type.
     `active` are the weights that a token passes through (None: all): fewer in a mixture of experts.
     """
 
-    name: str
     parameters: int
     trainable: int
     hidden: int
     layers: int
     intermediate: int
-    vocabulary: int
     weight_bytes: int | None = None
     read_back_bytes: int = 0
     whole_bytes: int | None = None
@@ -66,10 +60,9 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Machine:
-    """`cores` of the machine, `memory_gb` free where it computes, and its measured matrix-product rate in GFLOP/s."""
+    """`memory_gb` free where it computes, and its measured matrix-product rate in GFLOP/s, by precision."""
 
     device: str
-    cores: int
     memory_gb: float
     rates: dict[str, float]
 
