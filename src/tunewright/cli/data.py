@@ -81,7 +81,7 @@ def fix(
         terminal.say("  recipe   the codes are in it: every later command uses this version")
     elif set(wanted) - set(project.recipe.data.accept):
         terminal.say(f"  keep it  the same with --keep, or in the recipe: data.accept: [{', '.join(wanted)}]")
-    no = [gate for gate in done.audit.gates if gate.ok is False and not gate.allowed_because]
+    no = [gate for gate in done.audit.gates if gate.blocks]
     for gate in no:
         terminal.say(f"  ✗ {gate.name}: {gate.message}", style="red")
     if json:

@@ -245,7 +245,7 @@ def _gates(terminal: Terminal, gates: Any, *, only_no: bool = False) -> bool:
     """Say the gates that did not hold (or all); whether none of them blocks."""
     for line, style in gate_lines(gates, only_no=only_no):
         terminal.say(line, style=style)
-    return all(g.ok is not False or g.allowed_because for g in gates)
+    return not any(gate.blocks for gate in gates)
 
 
 def _finding(terminal: Terminal, finding: Any) -> None:

@@ -68,7 +68,7 @@ def decide(
         enough = _size_gate(len(suite.cases), suite_size)
         first = tuned or max(untuned, key=lambda a: a.score, default=None)
         labels = label_scores(suite, predictions[first.name]) if first else []
-        settled, none = _allowed([enough, *gates], allow), _no_contest(arms, tuned)
+        settled, none = tuple(g.passed(allow) for g in (enough, *gates)), _no_contest(arms, tuned)
         return Evaluation(arms=arms, verdict=none, gates=settled, labels=tuple(labels))
     best, ours = max(untuned, key=_standing), predictions[tuned.name]
     asked = partial(compare, min_gain=min_gain, seed=seed, groups=groups)
@@ -78,7 +78,7 @@ def decide(
     if worst_slice is not None:
         own.append(_slice_gate(slices, worst_slice, partial(slice_scores, suite, ours, predictions[best.name], seed)))
     own += _cheaper_gate(found, untuned, min_gain)
-    settled = _allowed([*own, *gates], allow)
+    settled = tuple(g.passed(allow) for g in (*own, *gates))
     return Evaluation(
         arms=arms,
         verdict=weighed(verdict, settled, suite_size - verdict.cases),
@@ -107,14 +107,6 @@ def _comparisons(found: Mapping[str, Verdict]) -> tuple[Comparison, ...]:
 def _with_macro(suite: Suite, arm: ArmScore, rows: Sequence[Prediction]) -> ArmScore:
     """The arm's score with, where answers are classes, the means over classes."""
     return arm.model_copy(update={"scores": {**arm.scores, **macro(suite, rows)}})
-
-
-def _allowed(gates: Sequence[Gate], allow: Mapping[str, str]) -> tuple[Gate, ...]:
-    """The gates, with the reason beside each no that somebody passes on the record."""
-    return tuple(
-        g.model_copy(update={"allowed_because": allow[g.name]}) if g.ok is False and g.name in allow else g
-        for g in gates
-    )
 
 
 def arm_score(
@@ -367,7 +359,7 @@ def weighed(verdict: Verdict, gates: Sequence[Gate], short: int = 0) -> Verdict:
     `short` is how many cases are missing to decide anything. Weighing again with more gates changes nothing that the
     first ones decided but for a later no.
     """
-    failed = [gate.name for gate in gates if gate.ok is False and not gate.allowed_because]
+    failed = [gate.name for gate in gates if gate.blocks]
     passed = [f"{g.name} passed on the record: {g.allowed_because}" for g in gates if g.allowed_because]
     new = [note for note in passed if note not in verdict.reason]
     verdict = verdict.model_copy(update={"reason": "; ".join([r for r in (verdict.reason, *new) if r])})

@@ -13,7 +13,7 @@ from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
 from tunewright.joins import outside
 from tunewright.joins.tuned import versions
-from tunewright.joins.workshop import Project, embedder, message_of
+from tunewright.joins.workshop import Project, embedder
 from tunewright.project import RunFolder
 from tunewright.records import TUNED, Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
 from tunewright.store import read_json, write_json
@@ -149,7 +149,7 @@ def _likelihood(project: Project, engine: Engine, asked: Sequence[Any], stage: s
         # A suite writes tool calls its own way, and a template writes them in its own: these are no words to score.
         if "<tool_call>" in case.expected or not case.expected.strip():
             continue
-        turns = (*map(message_of, messages), Message("assistant", case.expected))
+        turns = (*map(Message.from_dict, messages), Message("assistant", case.expected))
         try:
             row = project.renderer.render(Example(turns, tools=tuple(case.tools)))
         except RenderError:

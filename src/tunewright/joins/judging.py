@@ -14,7 +14,7 @@ from tunewright.joins.answering import Predictions
 from tunewright.joins.tuned import identity
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder
-from tunewright.records import Calibration, Case, Gate, JudgeReport, Message
+from tunewright.records import Calibration, Gate, JudgeReport, Message
 from tunewright.render import Renderer
 from tunewright.review import Pair, calibrate, judge_gate, judge_pairs, labelled_pairs
 from tunewright.store import append_line, digest, read_lines, write_json
@@ -48,7 +48,7 @@ def judge(project: Project, run: RunFolder, predictions: Predictions, first: str
         both = [c for c in project.suite.cases if c.id in mine and c.id in theirs]
         differing = [c for c in both if mine[c.id].strip() != theirs[c.id].strip()]
         drawn = random.Random(seed).sample(differing, min(spec.cases, len(differing)))
-        pairs = [Pair(_question(c), mine[c.id], theirs[c.id]) for c in drawn]
+        pairs = [Pair(c.question, mine[c.id], theirs[c.id]) for c in drawn]
         judgements = judge_pairs(pairs, asked, spec.rubric)
         sources = project.suite.sources
         together = None if sources is None else [sources[c.id] for c in drawn]
@@ -85,11 +85,6 @@ def _calibration(project: Project, asked: _Asked, seed: int) -> Calibration | No
     if not pairs:
         raise RecipeError("no pair there has a preference.", where=f"judge.labels: {spec.labels}")
     return calibrate(pairs, judge_pairs(pairs, asked, spec.rubric), seed=seed)
-
-
-def _question(case: Case) -> str:
-    turns = [f"{m.get('role')}: {m.get('content') or ''}" for m in case.messages if m.get("role") != "system"]
-    return turns[0].removeprefix("user: ") if len(turns) == 1 else "\n".join(turns)
 
 
 class _Asked:

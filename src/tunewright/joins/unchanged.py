@@ -12,9 +12,9 @@ from pathlib import Path
 from tunewright.data import load
 from tunewright.errors import RunError
 from tunewright.joins import starting
-from tunewright.joins.workshop import Project, message_of
+from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder
-from tunewright.records import RunRecord
+from tunewright.records import Message, RunRecord
 from tunewright.store import read_json
 
 # The splits whose rows a model has learnt or was chosen by.
@@ -70,7 +70,7 @@ def _same_rows(project: Project, run: RunFolder, was: Path, remedy: str) -> None
         return
     learnt = {starting.question(e.prompt) for split in _MADE_BY for e in load(was, split)}
     cases = project.suite.cases if project.cases else ()
-    known = sum(starting.question([message_of(m) for m in case.messages]) in learnt for case in cases)
+    known = sum(starting.question(list(map(Message.from_dict, case.messages))) in learnt for case in cases)
     asked = f"it has learnt {known:,} of the {len(cases):,} questions it would be asked" if known else ""
     raise RunError(
         f"the data or their split have changed since this run was trained: of the {before.total():,} rows that made it "

@@ -239,7 +239,7 @@ class Project:
 
     def render_prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
         """Prompt ids of turns as suites hold them."""
-        return self.renderer.prompt([message_of(m) for m in messages], tools)
+        return self.renderer.prompt(list(map(Message.from_dict, messages)), tools)
 
     def command(self, name: str, *more: str) -> str:
         """What to type for command `name` on this project from where we are; `more` are settings given beside it."""
@@ -286,7 +286,7 @@ class Project:
     def held(self) -> Iterator[tuple[Message, ...]]:
         """The conversations that choose and judge."""
         for case in self.suite.cases if self.cases else ():
-            yield tuple(map(message_of, case.messages))
+            yield tuple(map(Message.from_dict, case.messages))
         yield from (example.prompt for example in self.examples("validation"))
 
     @cached_property
@@ -308,12 +308,6 @@ def _schema(project: Project) -> str | None:
         raise RecipeError("there is no such file.", where=f"suite.json_schema: {name}") from None
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot be read as JSON: {error}", where=f"suite.json_schema: {name}") from None
-
-
-def message_of(turn: Mapping[str, Any]) -> Message:
-    """A turn in OpenAI's shape as a record."""
-    calls = tuple(c.get("function", c) for c in turn.get("tool_calls") or ())
-    return Message(str(turn["role"]), str(turn.get("content") or ""), calls)
 
 
 def embedder(project: Project, name: str) -> Embedder:

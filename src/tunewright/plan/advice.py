@@ -96,8 +96,7 @@ def _measured(known: Circumstances, _: Figures | None) -> Found | None:
         return None
     if tuned is None:
         gate = known.hurdle
-        no = gate is not None and gate.ok is False and not gate.allowed_because
-        return _cheaper(best, gate.message if gate else "") if no else None
+        return _cheaper(best, gate.message) if gate is not None and gate.blocks else None
     verdict = done.verdict
     rival = next((a for a in done.arms if a.name == verdict.against), best)
     gap = f"{100 * verdict.difference:+.1f} points [{100 * verdict.low:.1f}, {100 * verdict.high:.1f}]"
@@ -111,7 +110,7 @@ def _measured(known: Circumstances, _: Figures | None) -> Found | None:
     if short:
         wanted = f"{ran}. Neither reaches the {100 * (known.enough or 0):g} % that are enough."
         return Found("postpone", "more", (f"{wanted} Better or more rows, or a stronger base, have to come first.",))
-    failed = [g.name for g in done.gates if g.ok is False and not g.allowed_because]
+    failed = [g.name for g in done.gates if g.blocks]
     if verdict.low > 0 and "cheaper_means" not in failed:
         return Found("postpone", "more", (f"{ran}, and yet it does not ship: {verdict.reason}.",))
     classifier = next((a for a in done.arms if a.name == "classifier"), None)
@@ -131,7 +130,7 @@ def _cheaper(arm: ArmScore, why: str) -> Found:
 
 def _forbidden(known: Circumstances, _: Figures | None) -> Found | None:
     """The audit found what the journey would stop at, or the rows do not agree on what is right."""
-    no = [g for g in known.gates if g.ok is False and not g.allowed_because]
+    no = [g for g in known.gates if g.blocks]
     if no:
         return Found("postpone", "check", tuple(g.message[:1].upper() + g.message[1:] for g in no))
     found = known.finding("contradiction")

@@ -61,7 +61,7 @@ def _data(known: Circumstances) -> tuple[bool | None, str]:
     words += f"; {known.read:,} read, set aside: {counted}" if counted else f"; {known.read:,} read, none set aside"
     wrong = [f.code for f in known.findings if f.severity == "error" and f.code not in aside]
     words += f"; to look at: {', '.join(wrong)}" if wrong else ""
-    faulty = any(g.ok is False and not g.allowed_because for g in known.gates)
+    faulty = any(g.blocks for g in known.gates)
     ok = False if faulty or rows < FEW else True if rows >= SEVERAL_HUNDRED else None
     return ok, words if rows >= SEVERAL_HUNDRED else f"{words}; several hundred are wanted"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from tunewright.records.record import Record
@@ -49,3 +50,13 @@ class Gate(Record):
     ok: bool | None
     message: str
     allowed_because: str | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it says no and nobody passed it."""
+        return self.ok is False and not self.allowed_because
+
+    def passed(self, allow: Mapping[str, str]) -> Gate:
+        """The gate with the reason that `allow` gives by its name, where it says no."""
+        said = self.ok is False and self.name in allow
+        return self.model_copy(update={"allowed_because": allow[self.name]}) if said else self

@@ -24,6 +24,12 @@ class Message:
             turn["tool_calls"] = [{"type": "function", "function": dict(call)} for call in self.tool_calls]
         return turn
 
+    @classmethod
+    def from_dict(cls, turn: Mapping[str, Any]) -> Message:
+        """A turn in that shape, back."""
+        calls = tuple(call.get("function", call) for call in turn.get("tool_calls") or ())
+        return cls(str(turn["role"]), str(turn.get("content") or ""), calls)
+
     def as_row(self) -> dict[str, Any]:
         """The turn as rows hold it: `weight: 0` (OpenAI's spelling) where it is read and not learned."""
         return self.as_dict() if self.learned else {**self.as_dict(), "weight": 0}

@@ -24,6 +24,12 @@ class Case(Record):
     row: str = ""
     group: str | None = None
 
+    @property
+    def question(self) -> str:
+        """What is asked, for whoever judges answers: all turns but the system's; who speaks, where it is not one."""
+        turns = [f"{m.get('role')}: {m.get('content') or ''}" for m in self.messages if m.get("role") != "system"]
+        return turns[0].removeprefix("user: ") if len(turns) == 1 else "\n".join(turns)
+
 
 class Suite(Record):
     """The cases every arm meets, and how their answers are scored. `labels`: the classes, where answers are classes."""

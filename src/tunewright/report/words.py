@@ -176,7 +176,7 @@ def gate_words(gate: Gate) -> str:
 
 def refusals(gates: tuple[Gate, ...]) -> list[Gate]:
     """Gates that say no and were not passed on the record."""
-    return [gate for gate in gates if gate.ok is False and not gate.allowed_because]
+    return [gate for gate in gates if gate.blocks]
 
 
 def best_untuned(arms: tuple[ArmScore, ...]) -> ArmScore | None:

@@ -94,13 +94,8 @@ def _sheet(
     for item in order:
         ours, theirs = texts[item]
         left, right = (ours, theirs) if sides[item] == "A" else (theirs, ours)
-        sheet.writerow([item, _question(items[item]), _shown(left), _shown(right), "", ""])
+        sheet.writerow([item, _shown(items[item].question), _shown(left), _shown(right), "", ""])
     return out.getvalue()
-
-
-def _question(case: Case) -> str:
-    turns = [f"{m.get('role')}: {m.get('content') or ''}" for m in case.messages if m.get("role") != "system"]
-    return _shown(turns[0].removeprefix("user: ") if len(turns) == 1 else "\n".join(turns))
 
 
 def _shown(text: str) -> str:

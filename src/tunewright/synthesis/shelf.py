@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunewright.errors import DataError
-from tunewright.records import Example, Record
+from tunewright.records import Example, Message, Record
 from tunewright.store import append_line, digest, read_json, read_lines, write_json
 from tunewright.synthesis import turns
 from tunewright.synthesis.replies import Draft
@@ -37,7 +37,7 @@ class Candidate(Record):
     def example(self) -> Example:
         """The row as one of the dataset."""
         return Example(
-            messages=tuple(turns.message(t) for t in self.turns),
+            messages=tuple(map(Message.from_dict, self.turns)),
             row=self.id,
             tools=self.tools,
             license=self.license,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from tunewright.records import Example, Message
 from tunewright.text import find
@@ -46,9 +45,3 @@ def with_words(example: Example, question: str, answer: str | None = None) -> tu
     if answer is not None:
         turns[-1] = Message("assistant", answer)
     return tuple(turns)
-
-
-def message(turn: Mapping[str, Any]) -> Message:
-    """A turn as `Message.as_dict` writes it, back."""
-    calls = tuple(c.get("function", c) for c in turn.get("tool_calls") or ())
-    return Message(str(turn["role"]), str(turn.get("content") or ""), calls)
