@@ -4,7 +4,6 @@ import pytest
 
 from tunewright.errors import DataError, RecipeError, ScorerError
 from tunewright.evaluate import make_suite
-from tunewright.evaluate.suites import load_suite
 from tunewright.recipe import SuiteSpec
 
 from .conftest import example
@@ -65,7 +64,7 @@ def test_a_file_of_cases(tmp_path):
         '{"input": "hi", "expected": "hello", "slices": {"kind": "greeting"}}\n\n'
         '{"id": "two", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
     )
-    suite = load_suite(path, SuiteSpec(scorers=("exact",)), seed=0)
+    suite = make_suite(path, SuiteSpec(scorers=("exact",)), seed=0)
     assert [c.id for c in suite.cases] == ["cases.jsonl:1", "two"]
     assert suite.cases[0].slices == {"kind": "greeting"}
     assert suite.cases[1].expected == "b"
@@ -86,7 +85,7 @@ def test_a_file_of_cases_is_read_as_rows_are(tmp_path):
         + "\n"
         + json.dumps({"messages": [{"role": "developer", "content": "own"}, *turns]})
     )
-    plain, pair, own = load_suite(path, SuiteSpec(scorers=("exact",)), seed=0, system="You route.").cases
+    plain, pair, own = make_suite(path, SuiteSpec(scorers=("exact",)), seed=0, system="You route.").cases
     assert plain.messages == ({"role": "system", "content": "You route."}, {"role": "user", "content": "a"})
     assert plain.expected == '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>'
     assert plain.tools == ({"type": "function", "function": tool},)
@@ -118,10 +117,10 @@ def test_a_bad_file_of_cases_says_where(tmp_path, text, says):
     path = tmp_path / "cases.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=says) as caught:
-        load_suite(path, SuiteSpec(), seed=0)
+        make_suite(path, SuiteSpec(), seed=0)
     assert "cases.jsonl" in caught.value.where
     with pytest.raises(DataError, match="no such file"):
-        load_suite(tmp_path / "none.jsonl", SuiteSpec(), seed=0)
+        make_suite(tmp_path / "none.jsonl", SuiteSpec(), seed=0)
 
 
 def test_long_prose_is_scored_by_overlap():

@@ -17,7 +17,7 @@ from tunewright.errors import EndpointError
 from tunewright.evaluate.calls import in_our_form
 from tunewright.evaluate.classifier import Classifier
 from tunewright.evaluate.measures import Asked, Measure, measured
-from tunewright.evaluate.prompts import Prompts, answer_shown
+from tunewright.evaluate.prompts import Prompts, answer_shown, as_given
 from tunewright.evaluate.retrieval import question
 from tunewright.evaluate.scorers import expected_text, score_all
 from tunewright.records import Case, Example, Generation, Prediction, Suite
@@ -44,7 +44,7 @@ def run_arm(
     suite: Suite,
     engine: Engine | Endpoint,
     *,
-    prompts: Prompts,
+    prompts: Prompts = as_given,
     render_prompt: Render,
     decode: Decode,
     template: str,
@@ -56,12 +56,12 @@ def run_arm(
 ) -> list[Prediction]:
     """Answer every case of the suite as arm `name` and score the answers, in the suite's order.
 
-    `prompts` makes a case's messages, `render_prompt(messages, tools)` their token ids, `decode(ids)` text from
-    output ids without the stop token; `template` is the renderer's fingerprint. Predictions are appended to `path`
-    as they are made; answers already there or in `also` under the same key (by any arm) are taken over, scored anew.
-    At the end `path` holds one line per case of this arm. `progress(done, total)` is told as cases finish. `extra` are
-    the measures for scorers that need more than an answer. An endpoint is sent the messages; its template is its own.
-    A case too long for the model is counted apart. Raises `ModelError` where all are.
+    `prompts` makes a case's messages (else they stay as given), `render_prompt(messages, tools)` their token ids,
+    `decode(ids)` text from output ids without the stop token; `template` is the renderer's fingerprint. Predictions
+    are appended to `path` as they are made; answers already there or in `also` under the same key (by any arm) are
+    taken over, scored anew. At the end `path` holds one line per case of this arm. `progress(done, total)` is told as
+    cases finish. `extra` are the measures for scorers that need more than an answer. An endpoint is sent the messages;
+    its template is its own. A case too long for the model is counted apart. Raises `ModelError` where all are.
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
@@ -267,12 +267,7 @@ def _settle(path: Path, name: str, predictions: Sequence[Prediction]) -> None:
 
 
 def classify(
-    suite: Suite,
-    train: Sequence[Example],
-    *,
-    path: Path,
-    progress: Progress | None = None,
-    extra: Mapping[str, Measure] = {},
+    suite: Suite, train: Sequence[Example], *, path: Path, extra: Mapping[str, Measure] = {}
 ) -> list[Prediction] | None:
     """Answer as the arm `classifier`: TF-IDF and logistic regression from training rows; no model is asked.
 
@@ -291,5 +286,4 @@ def classify(
         found.append(rescored(suite, case, blank))
     found = _measured(suite, found, [case.messages for case in suite.cases], extra)
     _settle(path, "classifier", found)
-    _tell(progress, len(found), len(found))
     return found

@@ -40,28 +40,25 @@ def make_suite(
     output: str | None = None,
     said: Callable[[Example], str] | None = None,
 ) -> Suite:
-    """A suite of held-out examples or of a file's cases (`load_suite`), at most `spec.cases` of them, drawn by `seed`.
+    """A suite of held-out examples or of a file's cases (`read_cases`), at most `spec.cases` of them, drawn by `seed`.
 
     `known` are training examples: they tell which answers occur, for choosing scorers and labels; nothing else is
     taken from them. `near` are rows that the audit found nearly the same as a training row: they become a slice, so
     that scores can be read without them. `system` is put before the cases of a file that have none, as it is before
     the rows; `output` is the column of answers, which slices may call the gold label by. `said` gives what a model says
-    that has learnt a row. Raises `DataError` when there are no examples or one is marked synthetic (a model may not be
-    judged by rows a model made), `RecipeError` or `ScorerError` for a slice or scorer that does not exist, or tool
-    calls to be scored that are `said` in a form which cannot be read.
+    that has learnt a row. Raises `DataError` with the line of a file's first mistake, when there are no examples, and
+    when one is marked synthetic (a model may not be judged by rows a model made); `RecipeError` or `ScorerError` for a
+    slice or scorer that does not exist, or tool calls to be scored that are `said` in a form which cannot be read.
     """
-    if isinstance(source, Path):
-        suite = load_suite(source, spec, seed=seed, known=known, system=system, output=output)
-    else:
-        suite = _held_out(source, spec, seed, known, output)
+    cases, name = (read_cases(source, system), source.name) if isinstance(source, Path) else (_held_out(source), "test")
+    answers = [*(c.expected for c in cases), *map(_answer, known)]
+    suite = _suite(cases, answers, spec, seed, name, output)
     if said is not None and "tool_calls" in suite.scorers:
         _hear(known, said)
     return _marked(suite, near) if any(c.row in near for c in suite.cases) else suite
 
 
-def _held_out(
-    examples: Sequence[Example], spec: SuiteSpec, seed: int, known: Sequence[Example], output: str | None
-) -> Suite:
+def _held_out(examples: Sequence[Example]) -> list[Case]:
     if not examples:
         raise DataError(
             "no rows are held out, so nothing can be compared.",
@@ -75,9 +72,7 @@ def _held_out(
             where="suite",
             remedy="Judge by real rows: keep synthetic files in data.train only.",
         )
-    cases = [_case(example, place) for place, example in enumerate(examples)]
-    answers = [*(case.expected for case in cases), *(_answer(e) for e in known)]
-    return _suite(cases, answers, spec, seed, "test", output)
+    return [_case(example, place) for place, example in enumerate(examples)]
 
 
 def _hear(known: Sequence[Example], said: Callable[[Example], str]) -> None:
@@ -98,21 +93,6 @@ def _marked(suite: Suite, near: Collection[str]) -> Suite:
     marks = {True: "yes", False: "no"}
     cases = [c.model_copy(update={"slices": {**c.slices, NEAR: marks[c.row in near]}}) for c in suite.cases]
     return suite.model_copy(update={"cases": tuple(cases)})
-
-
-def load_suite(
-    path: Path,
-    spec: SuiteSpec,
-    *,
-    seed: int,
-    known: Sequence[Example] = (),
-    system: str | None = None,
-    output: str | None = None,
-) -> Suite:
-    """A suite from a JSON-lines file of cases (`read_cases`). Raises `DataError` with the line of the first mistake."""
-    cases = read_cases(path, system)
-    answers = [*(c.expected for c in cases), *(_answer(e) for e in known)]
-    return _suite(cases, answers, spec, seed, path.name, output)
 
 
 def _answer(example: Example) -> str:

@@ -44,7 +44,6 @@ def decide(
     min_gain: float = 0.0,
     suite_size: int = 30,
     worst_slice: float | None = None,
-    costs: Mapping[str, float | None] = {},
     gates: Sequence[Gate] = (),
     allow: Mapping[str, str] = {},
     seed: int = 0,
@@ -54,12 +53,12 @@ def decide(
     `predictions` maps arm names to their answers. The tuned arm is compared with the best untuned one on the cases
     both could be scored on. Ship when the 95 % interval of the gain lies above `min_gain` and the paired test agrees;
     do not ship when it lies below, or when a cheaper means does as well; otherwise cannot tell, with the number of
-    further cases that would. `costs`: per 1,000 requests. `gates` found elsewhere count like our own: one that says no
+    further cases that would. `gates` found elsewhere count like our own: one that says no
     means do not ship, unless `allow` gives the reason it may be passed for. Without a tuned arm the verdict is "cannot
     tell" and names the arm that tuning must beat.
     """
     groups = suite.sources
-    scored = {name: arm_score(name, rows, costs.get(name), seed, groups) for name, rows in predictions.items()}
+    scored = {name: arm_score(name, rows, seed, groups) for name, rows in predictions.items()}
     arms = tuple(_with_macro(suite, scored[name], rows) for name, rows in predictions.items())
     untuned = [arm for arm in arms if arm.name not in TUNED]
     # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
@@ -112,9 +111,8 @@ def _with_macro(suite: Suite, arm: ArmScore, rows: Sequence[Prediction]) -> ArmS
 def arm_score(
     name: str,
     rows: Sequence[Prediction],
-    cost: float | None = None,
-    seed: int = 0,
-    groups: Mapping[str, str] | None = None,
+    seed: int,
+    groups: Mapping[str, str] | None,
 ) -> ArmScore:
     """Mean primary score with its 95 % interval; cases whose scorer failed are left out and counted."""
     clusters = None if groups is None else [groups[row.case] for row in rows if row.score is not None]
@@ -122,8 +120,6 @@ def arm_score(
     errors = len(rows) - len(scored)
     mean, low, high = _spread(scored, clusters, seed) if scored else (0.0, 0.0, 1.0)
     known = [row.cost for row in rows if row.cost is not None]
-    if cost is None and known and len(known) == len(rows):
-        cost = 1000 * means.fmean(known)
     scores: dict[str, list[float]] = {}
     for row in rows:
         for scorer, value in row.scores.items():
@@ -135,7 +131,7 @@ def arm_score(
         low=low,
         high=high,
         cases=len(scored),
-        cost=cost,
+        cost=1000 * means.fmean(known) if known and len(known) == len(rows) else None,
         seconds=sum(row.seconds for row in rows) / max(1, len(rows)),
         scores={scorer: means.fmean(values) for scorer, values in scores.items()},
         errors=errors,

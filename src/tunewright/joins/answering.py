@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tunewright.engine import Engine
+from tunewright.engine import Endpoint, Engine, Sampling
 from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
 from tunewright.joins import outside
@@ -52,14 +52,11 @@ def answers(project: Project, run: RunFolder, names: Sequence[str], stage: str) 
     return found
 
 
-def answer(
-    project: Project, run: RunFolder, name: str, engine: Engine, stage: str, suite: Suite | None = None
-) -> list[Prediction]:
-    """What `engine` answers as arm `name` to the suite (or another); answers the run holds already are kept."""
-    suite = suite or project.suite
+def answer(project: Project, run: RunFolder, name: str, engine: Engine, stage: str) -> list[Prediction]:
+    """What `engine` answers as arm `name` to the suite; answers the run holds already are kept."""
     prompts = prompting(
         name,
-        suite,
+        project.suite,
         train=project.train_examples,
         task=project.recipe.task,
         count=lambda messages, tools: len(project.render_prompt(messages, tools)),
@@ -69,36 +66,40 @@ def answer(
         variant=_chosen(project, run, stage) if name == "prompted" else None,
     )
     also = earlier(project, run.predictions)
-    return asked(project, name, suite, engine, run.predictions, prompts, also, stage=stage)
+    return asked(project, name, project.suite, engine, run.predictions, prompts, also, stage=stage)
 
 
 def asked(
     project: Project,
     name: str,
     suite: Suite,
-    engine: Engine,
+    engine: Engine | Endpoint,
     path: Path,
     prompts: Any = None,
     also: Sequence[Path] = (),
     *,
     stage: str,
+    note: str = "",
+    sampling: Sampling | None = None,
 ) -> list[Prediction]:
     """What `engine` answers to the suite's messages, or to what `prompts` makes of them, kept in `path`.
 
-    Progress is told under `stage`. What `also` holds already is taken over.
+    Progress is told under `stage`, with `note` or the arm's name. What `also` holds already is taken over. `sampling`
+    stands for the project's own.
     """
+    local = None if isinstance(engine, Endpoint) else engine
     return run_arm(
         name,
         suite,
         engine,
-        prompts=prompts or prompting("base", suite, train=(), task=None, count=_none, budget=0),
+        prompts=prompts or prompting("base", suite),
         render_prompt=project.render_prompt,
         decode=project.renderer.decode,
         template=project.renderer.fingerprint,
-        sampling=project.sampling,
+        sampling=sampling or project.sampling,
         path=path,
-        extra=made_measures(project, suite, engine, stage),
-        progress=lambda done, total: project.progress(stage, done, total, name.replace("_", "-")),
+        extra=made_measures(project, suite, local, stage),
+        progress=lambda done, total: project.progress(stage, done, total, note or name.replace("_", "-")),
         also=also,
     )
 
@@ -179,7 +180,7 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     suite, answered = validation_suite(project), run.path / "prompts.jsonl"
     scored = []
     for way in ways:
-        prompts = prompting("prompted", suite, train=(), task=None, count=_none, budget=0, variant=way)
+        prompts = prompting("prompted", suite, variant=way)
         engine, also = project.untuned_engine, earlier(project, answered)
         rows = asked(project, f"prompted, {way.name}", suite, engine, answered, prompts, also, stage=stage)
         mean = verdict.decide(suite, {"prompted": rows}).arms[0]
@@ -189,10 +190,6 @@ def _chosen(project: Project, run: RunFolder, stage: str) -> Any:
     choice = PromptChoice(chosen=ways[best].name, cases=len(suite.cases), variants=tuple(scored))
     write_json(run.prompts, choice.model_dump(mode="json"))
     return ways[best]
-
-
-def _none(messages: Any, tools: Any) -> int:
-    return 0
 
 
 def _library(project: Project, run: RunFolder) -> Library:
@@ -215,28 +212,17 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     Of several prompts it is given the one that went to the suite, unless the recipe wants the plain one: a user who
     wrote instructions expects them to be asked with.
     """
-    asked = project.recipe.external
-    if asked is None:
+    spec = project.recipe.external
+    if spec is None:
         raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
-    way = _chosen(project, run, stage) if project.recipe.prompted and asked.prompt == "chosen" else None
-    endpoint = outside.server(asked, privacy=project.recipe.privacy, where="arms.external")
-    task, rows = project.recipe.task, project.train_examples
-    longest = asked.max_tokens or project.sampling.max_new_tokens
+    way = _chosen(project, run, stage) if project.recipe.prompted and spec.prompt == "chosen" else None
+    endpoint = outside.server(spec, privacy=project.recipe.privacy, where="arms.external")
+    task, rows, path = project.recipe.task, project.train_examples, run.predictions
+    prompts = prompting("prompted", project.suite, train=rows, task=task, variant=way)
+    longest = dataclasses.replace(project.sampling, max_new_tokens=spec.max_tokens or project.sampling.max_new_tokens)
+    also = earlier(project, path)
     with outside.keeping():
-        return run_arm(
-            "external",
-            project.suite,
-            endpoint,
-            prompts=prompting("prompted", project.suite, train=rows, task=task, count=_none, budget=0, variant=way),
-            render_prompt=project.render_prompt,
-            decode=project.renderer.decode,
-            template=project.renderer.fingerprint,
-            sampling=dataclasses.replace(project.sampling, max_new_tokens=longest),
-            path=run.predictions,
-            extra=made_measures(project, project.suite, None, stage),
-            progress=lambda done, total: project.progress(stage, done, total, "external"),
-            also=earlier(project, run.predictions),
-        )
+        return asked(project, "external", project.suite, endpoint, path, prompts, also, stage=stage, sampling=longest)
 
 
 def validation_suite(project: Project, most: int | Literal["auto"] = _VALIDATION_CASES) -> Suite:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tunewright.engine import Sampling
 from tunewright.errors import RunError
-from tunewright.evaluate import make_suite, prompting, run_arm
-from tunewright.joins import folding
-from tunewright.joins.answering import made_measures
+from tunewright.evaluate import make_suite
+from tunewright.joins import answering, folding
 from tunewright.joins.scored import scored_answers
 from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project
@@ -260,16 +259,6 @@ def _answer(
     folder = run.path / "trials"
     folder.mkdir(exist_ok=True)
     engine = project.untuned_engine if arm == "base" else project.tuned_engine(run.weights)
-    return run_arm(
-        arm,
-        suite,
-        engine,
-        prompts=prompting(arm, suite, train=(), task=None, count=lambda messages, tools: 0, budget=0),
-        render_prompt=project.render_prompt,
-        decode=project.renderer.decode,
-        template=project.renderer.fingerprint,
-        sampling=draw or (Sampling(max_new_tokens=longest) if longest else project.sampling),
-        path=folder / f"{file}.jsonl",
-        progress=lambda done, total: project.progress("trials", done, total, note.replace("_", " ")),
-        extra=made_measures(project, suite, engine, "trials"),
-    )
+    sampling = draw or (Sampling(max_new_tokens=longest) if longest else None)
+    path, told = folder / f"{file}.jsonl", note.replace("_", " ")
+    return answering.asked(project, arm, suite, engine, path, stage="trials", note=told, sampling=sampling)

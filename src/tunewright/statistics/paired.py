@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
 
 import numpy as np
 from scipy.stats import binom
@@ -56,17 +55,13 @@ def permutation(
     return (extreme + 1) / (resamples + 1)
 
 
-def adjust(p_values: Sequence[float], method: Literal["holm", "bh"] = "holm") -> list[float]:
-    """Adjusted p-values in the given order: Holm (1979, family-wise) or Benjamini–Hochberg (1995, discoveries)."""
+def adjust(p_values: Sequence[float]) -> list[float]:
+    """p-values in the given order, adjusted for being several (Holm 1979)."""
     p = np.asarray(p_values, dtype=np.float64)
     if p.size == 0:
         return []
     order = np.argsort(p, kind="stable")
-    if method == "holm":
-        adjusted = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
-    else:
-        scaled = p[order] * p.size / np.arange(1, p.size + 1)
-        adjusted = np.minimum.accumulate(scaled[::-1])[::-1]
+    adjusted = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
     result = np.empty_like(p)
     result[order] = np.minimum(adjusted, 1.0)
     return [float(x) for x in result]
