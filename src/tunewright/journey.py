@@ -36,7 +36,7 @@ from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult
+from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult, scored
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, write_text
@@ -173,7 +173,7 @@ def check(project: Project) -> Checked:
         found.append(("!" if blocks(gates) else "") + _data_words(audit, asked))
         page = data_page(
             DataEvidence(
-                title=_title(project),
+                title=project.title,
                 date=time.strftime("%Y-%m-%d"),
                 ledger=audit.dataset.ledger,
                 splits=audit.dataset.splits,
@@ -271,7 +271,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
             evaluation = stages.decided(project, predictions, (*more, *judged))
         evaluation = evaluation.model_copy(update={"hurdle": hurdles.hurdle_of(project, evaluation.arms)})
         tuned = next(a for a in evaluation.arms if a.name == "tuned")
-        found += [f"tuned {100 * tuned.score:.1f} % [{100 * tuned.low:.1f}, {100 * tuned.high:.1f}]", *others]
+        found += [f"tuned {scored(tuned)}", *others]
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 
@@ -322,7 +322,7 @@ def headline(project: Project) -> str:
     """What is about to happen, in a line."""
     embedded = ", embedded" if project.recipe.model.id == "seedling" else ""
     size = f"{project.base.parameters / 1e6:.1f} M parameters{embedded}"
-    return f"{_title(project)}. Base: {project.base.name} ({size}). {project.machine_words}."
+    return f"{project.title}. Base: {project.base.name} ({size}). {project.machine_words}."
 
 
 def rendered(
@@ -347,10 +347,6 @@ def speaker(folder: str | Path, name: str | None = None) -> speaking.Speaker:
     if name is None and speaking.is_adapter(Path(folder)):
         return speaking.of_adapter(Path(folder))
     return speaking.of_run(open_run(folder, name), name)
-
-
-def _title(project: Project) -> str:
-    return (project.recipe.task or project.folder.root.name).rstrip(".")
 
 
 def _data_words(audit: Audit, asked: int) -> str:
@@ -379,6 +375,6 @@ def _finish(
 ) -> Outcome:
     """Put all gates together, write the outcome and its page."""
     evaluation = stages.settled(project, evaluation, gates)
-    stages.write_outcome(project, run, evaluation, predictions, _title(project))
+    stages.write_outcome(project, run, evaluation, predictions)
     paths = stages.paths(project, run)
     return Outcome(run.id, evaluation, evaluation.gates, project.folder.report, paths, stages.tried(run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunewright.records import Advice, ArmScore, Gate, Hurdle, Verdict
+from tunewright.records import Advice, ArmScore, Gate, Hurdle, Verdict, scored
 
 ARM_WORDS = {
     "base": "the base model",
@@ -50,7 +50,7 @@ def verdict_lines(
     if verdict is None:
         if hurdle is not None:
             name = ARM_WORDS.get(hurdle.arm, hurdle.arm)
-            reached = f"{_scored(hurdle)} of {hurdle.cases:,} cases"
+            reached = f"{scored(hurdle)} of {hurdle.cases:,} cases"
             must = f"by {100 * hurdle.min_gain:g} points to pay" if hurdle.min_gain else "to pay"
             yield f"{name[:1].upper()}{name[1:]} already reaches {reached}; tuning must beat that {must}."
             yield (
@@ -58,7 +58,7 @@ def verdict_lines(
                 f"at most {100 * hurdle.left:.1f} are left to win."
             )
         elif best:
-            yield f"Nothing tuned yet. Tuning must beat {ARM_WORDS[best.name]}: {_scored(best)}, {best.cases} cases."
+            yield f"Nothing tuned yet. Tuning must beat {ARM_WORDS[best.name]}: {scored(best)}, {best.cases} cases."
         return
     tuned = next(a for a in arms if a.name == "tuned")
     against = next((a for a in arms if a.name == verdict.against), None)
@@ -69,8 +69,8 @@ def verdict_lines(
     if verdict.decision == "ship":
         yield f"Ship it: {points} over {name} {span}, {verdict.cases or tuned.cases} paired cases, {p}."
     elif verdict.decision == "do_not_ship":
-        rival = f"{name}, {_scored(against)}" if against else name
-        yield f"Do not ship: tuned {_scored(tuned)} against {rival}: {points} {span}."
+        rival = f"{name}, {scored(against)}" if against else name
+        yield f"Do not ship: tuned {scored(tuned)} against {rival}: {points} {span}."
     else:
         yield f"Cannot tell: {points} over {name} {span}, {verdict.cases or tuned.cases} paired cases, {p}."
         if verdict.more_cases:
@@ -109,7 +109,3 @@ def in_a_line(text: str, width: int = 100) -> str:
     """`text` with its line breaks as spaces, cut where it is longer than `width`."""
     flat = " ".join(text.split())
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
-
-
-def _scored(arm: ArmScore | Hurdle) -> str:
-    return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"

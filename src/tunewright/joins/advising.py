@@ -25,7 +25,6 @@ from tunewright.recipe import Recipe, read_spec
 from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered
 from tunewright.train import footprint
 
-_SAMPLE = 500
 # Of the rows that the sample leaves out, the longest decide what memory is needed.
 _LONGEST = 16
 # Scorers for which a question has one right answer, so that two different ones contradict each other.
@@ -93,7 +92,7 @@ def without_data(overrides: Sequence[str] = (), *, rows: int | None = None) -> D
 
 def plan_of(project: Project) -> Plan:
     """What will be done, what it needs, and whether to do it at all."""
-    sample = project.train_examples[:: max(1, len(project.train_examples) // _SAMPLE)]
+    sample = project.sample
     rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
     sizes = [len(row.ids) for row in rows]
     free, model = _free_gb(project), tuned.facts(project.base, project.resolved)

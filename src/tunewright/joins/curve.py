@@ -17,11 +17,11 @@ from typing import Any
 from tunewright.data import load
 from tunewright.errors import DataError, Interrupted, RecipeError, RunError
 from tunewright.growth import Cost, growth, said
-from tunewright.joins import tuned
+from tunewright.joins import starting, tuned
 from tunewright.joins.answering import asked, validation_suite
 from tunewright.joins.workshop import Project
 from tunewright.plan import resolve
-from tunewright.records import Growth, Rendered, Suite, Trial
+from tunewright.records import Growth, Rendered, Suite, Trial, scored
 from tunewright.report import growth_page
 from tunewright.store import append_line, digest, read_lines, write_json, write_text
 from tunewright.train import Settings, fit
@@ -91,9 +91,8 @@ def learning_curve(
         seed=project.recipe.data.split.seed,
     )
     write_json(folder / "curve.json", found.model_dump(mode="json"))
-    title = (project.recipe.task or project.folder.root.name).rstrip(".")
     date = time.strftime("%Y-%m-%d")
-    page = growth_page(found, title=title, base=project.base.name, date=date, **said(found)._asdict())
+    page = growth_page(found, title=project.title, base=project.base.name, date=date, **said(found)._asdict())
     report = project.folder.root / "curve.html"
     write_text(report, page)
     return Curve(found, trials, trained, report)
@@ -104,8 +103,7 @@ def words(found: Growth) -> Iterator[str]:
     told = said(found)
     yield f"{told.decision} {told.sentence}"
     if found.expected:
-        e = found.expected
-        yield f"    expected with {e.rows:,} rows: {100 * e.score:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"
+        yield f"    expected with {found.expected.rows:,} rows: {scored(found.expected)}"
     yield from (f"    {why}" for why in found.refused[1:])
     yield from (f"    {line}" for line in told.lines)
 
@@ -216,7 +214,7 @@ def _settings(project: Project, rows: int, seed: int) -> Settings:
     spec = project.recipe.train
     found = resolve(spec, rows=rows, parameters=project.base.parameters, precision=project.precision[0])
     found |= {"seed": spec.seed + seed, "checkpoints": 1}
-    return Settings.model_validate({k: v for k, v in found.items() if k in Settings.model_fields})
+    return starting.settings_of(found, project.folder.root)
 
 
 def _tell(project: Project, event: Mapping[str, Any], settings: Settings, seed: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
-from tunewright.records import TUNED, ArmScore, Evaluation, Gate, Hurdle
+from tunewright.records import TUNED, ArmScore, Evaluation, Gate, Hurdle, scored
 from tunewright.statistics import detectable
 from tunewright.store import digest, tree_digest
 
@@ -52,7 +52,7 @@ def hurdle_of(project: Project, arms: Sequence[ArmScore]) -> Hurdle | None:
 def means_gate(best: ArmScore, hurdle: Hurdle) -> Gate:
     """Is there something left that tuning could win? No where a cheaper arm is good enough or leaves too little."""
     name = WORDS.get(best.name, best.name)
-    reached = f"{name} already reaches {_scored(best)}"
+    reached = f"{name} already reaches {scored(best)}"
     if hurdle.enough is not None and best.low >= hurdle.enough:
         return _gate(False, f"{reached}, and {100 * hurdle.enough:g} % is enough.")
     if hurdle.min_gain and best.low > 1 - hurdle.min_gain:
@@ -138,10 +138,10 @@ def after_training(project: Project, arms: Sequence[ArmScore]) -> list[Gate]:
     if enough is None or tuned is None:
         return []
     ok = True if tuned.score >= enough else None if tuned.high >= enough else False
-    found = [Gate(name="enough", ok=ok, message=f"tuned {_scored(tuned)}; {100 * enough:g} % wanted.")]
+    found = [Gate(name="enough", ok=ok, message=f"tuned {scored(tuned)}; {100 * enough:g} % wanted.")]
     if best is not None and best.low >= enough:
         name = WORDS.get(best.name, best.name)
-        found.append(_gate(False, f"{name} reaches {_scored(best)} untuned, and {100 * enough:g} % is enough."))
+        found.append(_gate(False, f"{name} reaches {scored(best)} untuned, and {100 * enough:g} % is enough."))
     return found
 
 
@@ -162,7 +162,3 @@ def _smallest(best: ArmScore) -> float:
 
 def _gate(ok: bool | None, message: str) -> Gate:
     return Gate(name="cheaper_means", ok=ok, message=message[:1].upper() + message[1:])
-
-
-def _scored(arm: ArmScore) -> str:
-    return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"

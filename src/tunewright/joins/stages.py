@@ -195,9 +195,7 @@ def _result(run: RunFolder, fitted: FitResult) -> TrainResult:
     )
 
 
-def write_outcome(
-    project: Project, run: RunFolder, evaluation: Evaluation, predictions: Predictions, title: str
-) -> None:
+def write_outcome(project: Project, run: RunFolder, evaluation: Evaluation, predictions: Predictions) -> None:
     """The outcome and its page, in the run and beside the recipe."""
     record = on_record(project, run)
     # The page is about what was asked now: a gate may have been added since the run began.
@@ -205,7 +203,7 @@ def write_outcome(
     record = record.model_copy(update=told)
     page = evidence_page(
         evidence_of(
-            title=title,
+            title=project.title,
             run=record,
             parameters=project.base.parameters,
             suite=project.suite,

@@ -80,6 +80,11 @@ class Project:
         """The base that is tuned, as `loaded` gives it, never changed: adapters are put on a `fresh` one."""
         return self.loaded()
 
+    @property
+    def title(self) -> str:
+        """What pages and the first line call it: its task, or else its folder."""
+        return (self.recipe.task or self.folder.root.name).rstrip(".")
+
     def pieces(self, text: str) -> int:
         """Tokens of a plain text."""
         return len(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -157,6 +162,11 @@ class Project:
     @cached_property
     def train_examples(self) -> list[Example]:
         return self.examples("train")
+
+    @property
+    def sample(self) -> list[Example]:
+        """Some hundred rows that train, evenly taken, to tell from what cannot be asked of all."""
+        return self.train_examples[:: max(1, len(self.train_examples) // _SAMPLE)]
 
     @cached_property
     def cases(self) -> int:
@@ -292,8 +302,7 @@ class Project:
     @cached_property
     def longest_answer(self) -> int:
         """Tokens an answer may have: what nearly all training answers need, and a quarter more."""
-        sample = self.train_examples[:: max(1, len(self.train_examples) // _SAMPLE)]
-        sizes = sorted(len(r.ids) - r.prompt_length for r in map(self.renderer.render, sample))
+        sizes = sorted(len(r.ids) - r.prompt_length for r in map(self.renderer.render, self.sample))
         return min(_LONGEST_ANSWER, math.ceil(1.25 * sizes[int(0.99 * (len(sizes) - 1))]) + 4)
 
 

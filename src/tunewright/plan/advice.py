@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tunewright.plan.circumstances import Circumstances, Figures, scored
+from tunewright.plan.circumstances import Circumstances, Figures
 from tunewright.plan.prerequisites import FEW, contradicted, money, prerequisites
-from tunewright.records import TUNED, Advice, ArmScore, Means, Step
+from tunewright.records import TUNED, Advice, ArmScore, Means, Step, scored
 from tunewright.text import said, span
 
 # Half of the answers state what their questions do not hold: then it is facts that are taught, and not a behaviour.

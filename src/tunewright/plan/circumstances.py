@@ -93,8 +93,3 @@ class Figures:
         if self.memory["high"] <= free:
             return True
         return None if self.memory["low"] <= free else False
-
-
-def scored(arm: ArmScore) -> str:
-    """An arm's score with its interval."""
-    return f"{100 * arm.score:.1f} % [{100 * arm.low:.1f}, {100 * arm.high:.1f}]"

@@ -15,6 +15,7 @@ from tunewright.records.evaluation import (
     LabelScore,
     SliceScore,
     Verdict,
+    scored,
 )
 from tunewright.records.findings import GATES, Finding, Gate, Severity
 from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Trial, Worth
@@ -78,4 +79,5 @@ __all__ = [
     "Trial",
     "Verdict",
     "Worth",
+    "scored",
 ]

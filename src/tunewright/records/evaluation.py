@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from tunewright.records.findings import Gate
 from tunewright.records.record import Record
@@ -28,6 +28,20 @@ class ArmScore(Record):
     scores: dict[str, float] = {}
     errors: int = 0
     drawn: bool = False
+
+
+class _Score(Protocol):
+    @property
+    def score(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def scored(found: _Score) -> str:
+    """A score with its interval in a sentence: 93.1 % [90.2, 95.3]."""
+    return f"{100 * found.score:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 class Verdict(Record):
