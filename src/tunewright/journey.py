@@ -220,6 +220,7 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
         predictions = folding.answers(project, run, names, "baseline")
         evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
         found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
+        found += stages.cut_thoughts(project, evaluation)
         if project.untuned.quantisation:
             found.append("they asked the base in 4 bits: memory does not hold it whole")
         if begun:
@@ -272,6 +273,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
         evaluation = evaluation.model_copy(update={"hurdle": hurdles.hurdle_of(project, evaluation.arms)})
         tuned = next(a for a in evaluation.arms if a.name == "tuned")
         found += [f"tuned {scored(tuned)}", *others]
+        found += stages.cut_thoughts(project, evaluation, ("tuned",))
         return _finish(project, run, evaluation, predictions, project.audit.gates)
 
 

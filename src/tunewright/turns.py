@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunewright.records import Message
+from tunewright.records import Example, Message
+from tunewright.thoughts import BEGIN, END, FIELDS, Said, apart
 
 # Who speaks, by the names that services and data sets give them; case says nothing.
 ROLES = {
@@ -20,6 +22,8 @@ ROLES = {
 _ROLE_KEYS = ("role", "from")
 _CONTENT_KEYS = ("content", "value", "message", "text", "parts")
 _CALLS = ("functionCall", "function_call", "toolUse")
+# Types of pieces that hold thoughts; a redacted one can be read by its maker alone.
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 _RESULTS = ("functionResponse", "function_response", "toolResult")
 # Keys of a turn that is a question with its answer, in the order they are said in.
 _TOLD = {
@@ -161,9 +165,58 @@ def _message(turn: Any) -> Message:
     if not calls and "content" not in turn and role != "assistant":
         raise BadRow("bad_row", f"a {role} turn without content")
     learned = role != "assistant" or not _unwanted(turn)
+    thought, content = _thought(turn, content) if role == "assistant" else ("", content)
     # OpenAI's word for an answer that declines: there is no other text then.
     said = text_of(content) or text_of(turn.get("refusal"))
-    return Message(role, said, tuple(tool_call(call) for call in calls), learned)
+    return Message(role, said, tuple(tool_call(call) for call in calls), learned, thought)
+
+
+def _thought(turn: Mapping[str, Any], content: Any) -> tuple[str, Any]:
+    """What an assistant's turn says in fields of its own that it thought, or in pieces of its content (Anthropic's and
+    Gemini's); and the content without these."""
+    given = next((said for name in FIELDS if isinstance(said := turn.get(name), str) and said.strip()), "")
+    pieces = content if isinstance(content, list) else []
+    inner = [p for p in pieces if isinstance(p, Mapping) and (p.get("type") in _THOUGHTS or p.get("thought") is True)]
+    if inner:
+        content = [piece for piece in pieces if not any(piece is one for one in inner)]
+        told = (one.get("thinking", one.get("text")) for one in inner)
+        given = given or "\n".join(one for one in told if isinstance(one, str))
+    return given.strip(), content
+
+
+def with_thoughts(example: Example, beside: str = "") -> Example:
+    """The example with the thoughts that its answers begin with apart from them; `beside` is the last one's where it
+    begins with none. Raises `BadRow` with `empty_output` where that has no words but those of its thought."""
+    *earlier, last = (_apart(m) if m.role == "assistant" else m for m in example.messages)
+    if not last.content.strip() and not last.tool_calls:
+        raise BadRow("empty_output", "a thought and no answer")
+    found = (*earlier, last if last.thought else dataclasses.replace(last, thought=beside.strip()))
+    label = last.content.strip() if example.label == example.answer.content else example.label
+    return example if found == example.messages else dataclasses.replace(example, messages=found, label=label)
+
+
+def without_thoughts(example: Example) -> Example:
+    """The example without what was thought in fields of its own: itself where there is none."""
+    if not any(m.thought for m in example.messages):
+        return example
+    return dataclasses.replace(example, messages=tuple(dataclasses.replace(m, thought="") for m in example.messages))
+
+
+def thought_of(message: Message) -> str:
+    """What was thought before an answer, be it told apart or in its words; "" for none."""
+    return _apart(message).thought if message.role == "assistant" else ""
+
+
+def _apart(message: Message) -> Message:
+    said = answer_apart(message.content)
+    if said.answer == message.content:
+        return message
+    return dataclasses.replace(message, content=said.answer, thought=message.thought or said.thought)
+
+
+def answer_apart(text: str) -> Said:
+    """An answer of a file and its thought, also where that was begun by the prompt, as R1's answers are kept."""
+    return apart(text, opened=END in text and not text.lstrip().startswith((BEGIN, "<thinking>")))
 
 
 def _unwanted(turn: Mapping[str, Any]) -> bool:

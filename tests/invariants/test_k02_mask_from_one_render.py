@@ -29,7 +29,7 @@ from tests.render.conversations import (
 )
 from tests.render.tokenizers import tiny
 from tunewright.errors import RenderError
-from tunewright.models.template import unthinking
+from tunewright.models.template import switched
 from tunewright.records import Example, Message
 from tunewright.render import Renderer, spans
 
@@ -96,7 +96,7 @@ def test_tool_calls_are_supervised_whole(seedling_renderer):
 
 
 def test_a_thinking_switch_is_turned_off_in_prompt_and_answer_alike():
-    renderer = Renderer(tiny(unthinking(THINKING_LIKE), IM))
+    renderer = Renderer(tiny(switched(THINKING_LIKE), IM))
     assert said(renderer, GOLDEN["one turn"]) == ["hello<|im_end|>"]
 
 
@@ -121,7 +121,7 @@ def test_a_template_that_changes_answers_is_refused_with_both_strings():
 @pytest.mark.parametrize("template", [REWRITING, THINKING_LIKE])
 def test_an_earlier_answer_that_nobody_is_asked_for_so_is_read_and_not_learned(template):
     """Its prompt, or its end, is another once more turns follow."""
-    renderer = Renderer(tiny(unthinking(template), IM))
+    renderer = Renderer(tiny(switched(template), IM))
     row = example(("user", "a"), ("assistant", "<think>x</think>b"), ("user", "c"), ("assistant", "d"))
     if template == THINKING_LIKE:
         row = GOLDEN["two turns"]
@@ -136,7 +136,7 @@ def test_an_earlier_answer_that_nobody_is_asked_for_so_is_read_and_not_learned(t
 
 
 def test_an_answer_with_a_thought_is_refused_where_the_prompt_has_an_empty_one():
-    renderer = Renderer(tiny(unthinking(THINKING_LIKE), IM))
+    renderer = Renderer(tiny(switched(THINKING_LIKE), IM))
     row = example(("user", "a"), ("assistant", "<think>\nx\n</think>\n\nb"))
     with pytest.raises(RenderError, match="with a prompt that it does not write before it") as caught:
         renderer.render(row)

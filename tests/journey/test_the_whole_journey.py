@@ -154,7 +154,7 @@ def test_it_talks(done):
     speaker = journey.speaker(project.folder.root)
     from tunewright.records import Message
 
-    answer = speaker.answer([Message("user", "Item 1: what colour is a tomato?")], 16)
+    answer = speaker.answer([Message("user", "Item 1: what colour is a tomato?")], 16).content
     assert answer in {"red", "green", "blue"}
 
 

@@ -7,7 +7,7 @@ from transformers.utils import chat_template_utils
 from tests.render.conversations import GOLDEN, THINKING_LIKE, example
 from tests.render.tokenizers import tiny
 from tunewright import models
-from tunewright.models.template import dated, unthinking
+from tunewright.models.template import dated, switched
 from tunewright.render import Renderer
 
 HEAD = "{%- if strftime_now is defined %}{%- set today = strftime_now('%d %b %Y') %}{%- endif %}Today: {{ today }}\n"
@@ -75,4 +75,4 @@ def test_thinking_is_off_in_what_is_exported(tmp_path, start):
 
 
 def test_a_template_without_a_switch_stays_as_it_is():
-    assert unthinking({"default": TURNS}) == {"default": TURNS}
+    assert switched({"default": TURNS}) == {"default": TURNS}

@@ -136,3 +136,28 @@ SPECIAL = {
     GEMMA_LIKE: ["<bos>", "<start_of_turn>", "<end_of_turn>"],
     MISTRAL_LIKE: ["<s>", "</s>", "[INST]", "[/INST]"],
 }
+# Thoughts in a field of their own or in the words; an empty one before a last answer without; earlier ones dropped.
+FIELDS_LIKE = (
+    "{%- set at = namespace(asked=-1) -%}"
+    "{%- for m in messages %}{% if m.role == 'user' %}{% set at.asked = loop.index0 %}{% endif %}{% endfor -%}"
+    "{%- for m in messages -%}{{- '<|im_start|>' ~ m.role ~ '\n' -}}"
+    "{%- set thought = '' -%}{%- set words = m.content or '' -%}"
+    "{%- if m.role == 'assistant' -%}"
+    "{%- if m.reasoning_content is string -%}{%- set thought = m.reasoning_content -%}"
+    "{%- elif '</think>' in words -%}"
+    "{%- set thought = words.split('</think>')[0].split('<think>')[-1].strip('\n') -%}"
+    "{%- set words = words.split('</think>')[-1].lstrip('\n') -%}{%- endif -%}"
+    "{%- if loop.index0 > at.asked and (loop.last or thought) -%}"
+    "{{- '<think>\n' ~ thought ~ '\n</think>\n\n' -}}{%- endif -%}{%- endif -%}"
+    "{{- words -}}{%- if m.tool_calls -%}{{- '<call>' ~ m.tool_calls[0].function.name ~ '</call>' -}}{%- endif -%}"
+    "{{- '<|im_end|>\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}"
+    "{%- if enable_thinking is defined and enable_thinking is false -%}{{- '<think>\n\n</think>\n\n' -}}{%- endif -%}"
+    "{%- endif -%}"
+)
+# The same with a prompt that always begins a thought, and no switch.
+FORCED_LIKE = FIELDS_LIKE.replace("enable_thinking is defined and enable_thinking is false", "true").replace(
+    "<think>\n\n</think>\n\n' -}}{%- endif -%}{%- endif", "<think>\n' -}}{%- endif -%}{%- endif"
+)
+# OPENING_LIKE as a user mends it: answers are written as they are.
+MENDED = OPENING_LIKE.replace("m.content.split('</think>')[-1]", "m.content")

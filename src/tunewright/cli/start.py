@@ -66,11 +66,21 @@ def init_project(
         recipe["model"] = {"id": recipe["model"], "template": kept}
     with _whole(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        thinks = _thinks(folder, recipe) if all(reading.thoughts for reading in readings.values()) else None
+        if thinks is not None:
+            recipe = thinks
+            readings = {path: recognise(path, input=input, output=output, thinking=True) for path in readings}
         _write_recipe(folder, recipe)
         for path, reading in readings.items():
             terminal.say(read_as(path.name, reading.shape, reading.reason))
         for part in held if not test else ():
             terminal.say(f"{part['path']}: its split `{part['split']}` is held out: no row of it trains.")
+        if thinks is not None:
+            terminal.say("model.thinking is on: answers come with what was thought before them. Both are learned, and")
+            terminal.say("what stands behind a thought is what is scored.")
+        elif any(reading.thoughts for reading in readings.values()):
+            terminal.say("Some answers come with what was thought before them, and it is not learned as such: not all")
+            terminal.say("files have thoughts, or the base's chat template has no place for them (docs/train.md).")
         terminal.say()
         _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")
@@ -80,6 +90,16 @@ def init_project(
         files = [{"path": str(p.resolve()), **r.model_dump(mode="json", include=said)} for p, r in readings.items()]
         terminal.document({"recipe": str((folder / RECIPE).resolve()), "files": files})
     return 0
+
+
+def _thinks(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
+    """The recipe for a model that thinks before it answers; None where the base has no way to write thoughts."""
+    from tunewright import journey
+
+    model = recipe["model"] if isinstance(recipe["model"], dict) else {"id": recipe["model"]}
+    found = {**recipe, "model": {**model, "thinking": True}}
+    _write_recipe(folder, found)
+    return found if journey.open_project(folder).renderer.writes_thoughts else None
 
 
 @contextlib.contextmanager

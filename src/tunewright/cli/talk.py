@@ -19,18 +19,23 @@ def talk(name: str, project: Path, say: str | None, max_new_tokens: int, *, as_j
     terminal = Terminal(as_json=as_json)
     history: list[Message] = list(speaker.opening)
 
-    def answer(text: str) -> str:
+    def answer(text: str) -> Message:
         history.append(Message("user", text))
-        reply = speaker.answer(history, max_new_tokens)
-        history.append(Message("assistant", reply))
+        history.append(speaker.answer(history, max_new_tokens))
+        reply = history[-1]
+        if reply.thought and not reply.content:
+            terminal.say(
+                f"Its thought did not end within {max_new_tokens} tokens: --max-new-tokens gives more.", style="dim"
+            )
         return reply
 
     if say is not None:
         reply = answer(say)
         if as_json:
-            terminal.document({"model": speaker.name, "answer": reply})
+            thought = {"thought": reply.thought} if reply.thought else {}
+            terminal.document({"model": speaker.name, "answer": reply.content, **thought})
         else:
-            sys.stdout.write(reply + "\n")
+            sys.stdout.write(reply.content + "\n")
         return 0
     terminal.say(f"{speaker.name}. An empty line ends the conversation.", style="dim")
     stop.patient = False
@@ -41,7 +46,10 @@ def talk(name: str, project: Path, say: str | None, max_new_tokens: int, *, as_j
             break
         if not text:
             break
-        terminal.say(answer(text))
+        reply = answer(text)
+        if reply.thought:
+            terminal.say(reply.thought, style="dim")
+        terminal.say(reply.content)
     if as_json:
         terminal.document({"model": speaker.name, "messages": [m.as_dict() for m in history]})
     return 0

@@ -96,6 +96,7 @@ def audit(
     base: Stated | None = None,
     asked: Sequence[Asked] = (),
     embed: learned.Embed | None = None,
+    thinking: bool = False,
     progress: Progress = silent,
 ) -> Audit:
     """Read all files of `spec` (paths relative to `root`), report what is wrong, and write the dataset version.
@@ -105,14 +106,15 @@ def audit(
     counts a plain text's, to tell whether the tokenizer knows the language. `allow` passes gates by name, with a
     reason. `use` ("commercial", "research") is what licences must permit, `base` what is said of the base's licence.
     `asked` are questions of suites with files of their own: what trains is held apart from them as from a test.
-    `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell. `progress` is told in
+    `embed` makes vectors of texts, to tell sameness of meaning by; without it their words tell. `thinking`: what was
+    thought before an answer is read. `progress` is told in
     every phase what is counted, how many are done, and of how many (None: not known).
 
     Raises `DataError` when a file cannot be used at all and when no train row is left.
     """
     accepting.known(spec.accept)
     also = presidio.recognisers() if spec.personal == "presidio" else None
-    sources = _sources(spec, root, store)
+    sources = _sources(spec, root, store, thinking)
     with Table(_FORMS[spec.normal], sources, also) as table:
         _fill(table, tokens, _redactor(spec.accept, also), progress)
         table.close()
@@ -174,13 +176,13 @@ def _record(look: Look, outcome: Outcome, split: np.ndarray, held: np.ndarray, *
     )
 
 
-def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
+def _sources(spec: DataSpec, root: Path, store: Path, thinking: bool) -> list[Source]:
     given = [(s, "train") for s in spec.train] + [(s, "test") for s in spec.test]
     given += [(s, "rehearsal") for s in spec.rehearsal.files] if spec.rehearsal else []
     kept = [_kept(s, root, store / "inputs") for s, _ in given]
     paths = [k.path for k in kept]
     files = [(k.path.name, k.split) for k in kept]
-    columns = {"input": spec.input, "output": spec.output}
+    columns: dict[str, Any] = {"input": spec.input, "output": spec.output}
     for path in paths:
         format_of(path)
     sources = [
@@ -191,6 +193,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             reading=recognise(
                 path,
                 split=known.split,
+                thinking=thinking,
                 **({} if part == "rehearsal" or (source.synthetic and turns(path, known.split)) else columns),
             ),
             test=part == "test",
@@ -202,6 +205,7 @@ def _sources(spec: DataSpec, root: Path, store: Path) -> list[Source]:
             weight=source.weight,
             synthetic=source.synthetic,
             split=known.split,
+            thinking=thinking,
         )
         for (source, part), known, path in zip(given, kept, paths, strict=True)
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from tunewright.data.nested import leaf, lifted
 from tunewright.data.shapes import HISTORIES, SYSTEMS, Columns, told, turns_in
 from tunewright.errors import DataError
+from tunewright.thoughts import FIELDS
 
 _CONTEXTS = ("context", "contexts", "passage", "sql_context", "schema")
 _CHOICES = ("choices", "options")
@@ -56,7 +57,13 @@ def named(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _NAMED:,} more" if len(names) > _NAMED else shown
 
 
-def unread(rows: Rows, columns: Columns) -> list[str]:
+def thought_beside(row: Mapping[str, Any], columns: Columns) -> str:
+    """What a row's own field of thoughts says, such as `reasoning` beside a question and its answer; "" for none."""
+    given = (row.get(name) for name in FIELDS if name not in columns)
+    return next((said for said in given if isinstance(said, str) and said.strip()), "")
+
+
+def unread(rows: Rows, columns: Columns, thinking: bool = False) -> list[str]:
     """Fields with words in them that no part of an example comes from, those of turns too."""
     used = {name for name in (*columns, *_KNOWN) if name}
     used |= {name for name in HISTORIES if columns.input and any(told(row, name) for row in rows[:_LOOKED])}
@@ -70,7 +77,7 @@ def unread(rows: Rows, columns: Columns) -> list[str]:
     if any("role" in turn or "from" in turn for turn in turns):
         inner = dict.fromkeys(str(key) for turn in turns for key in turn if key not in _TURN_KEYS)
         found += [f"{columns.turns}.{key}" for key in inner if _wordy([turn.get(key) for turn in turns])]
-    return found
+    return [name for name in found if not (thinking and name.removeprefix(f"{columns.turns}.") in FIELDS)]
 
 
 def _outer(name: str) -> list[str]:

@@ -63,6 +63,18 @@ _NOTED: dict[str, tuple[Severity, str, str, str]] = {
         "rows have earlier answers that are read and not learned",
         "To learn them too, give each a row of its own: the turns up to it. The last answer is learned of each row.",
     ),
+    "thoughts": (
+        "warning",
+        "answer comes with a thought",
+        "answers come with thoughts",
+        "For a model that thinks before it answers: model.thinking: true in the recipe.",
+    ),
+    "thoughtless": (
+        "info",
+        "answer has no thought",
+        "answers have no thoughts",
+        "Some may be wanted; where none is, leave them out. If no row has any, leave model.thinking out.",
+    ),
     "pii": (
         "warning",
         "row holds personal data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from tunewright.data.table import plain
 from tunewright.data.uploads import LEAST, SHAPES, fits
 from tunewright.errors import DataError
 from tunewright.records import Example
+from tunewright.thoughts import together
 
 _NAMED = 10
 _FROM = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "system"}
@@ -37,7 +39,7 @@ def convert(
     left: list[tuple[str, str]] = []
     for example in examples:
         try:
-            row = make(example)
+            row = make(example if to == "messages" else _in_words(example))
         except DataError as error:
             left.append((error.where, error.message.rstrip(".")))
             if refused:
@@ -50,6 +52,15 @@ def convert(
     if (left and refused is None) or (few and (left or faulty)):
         raise _all(left, faulty, count, to)
     fits(to, count, size)
+
+
+def _in_words(example: Example) -> Example:
+    """The example with its thoughts written into the answers, where most shapes have no other place for them."""
+    turns = tuple(
+        dataclasses.replace(m, content=together(m.thought, m.content), thought="") if m.thought else m
+        for m in example.messages
+    )
+    return dataclasses.replace(example, messages=turns)
 
 
 def _all(left: Sequence[tuple[str, str]], faulty: Sequence[tuple[str, str]], count: int, to: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 from collections import Counter
@@ -9,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright.data.beside import clear, completed, named, unread
+from tunewright.data.beside import clear, completed, named, thought_beside, unread
 from tunewright.data.content import by_content, found_in, is_number, kind_of, turn_a_row
 from tunewright.data.files import format_of, parts_of, read
 from tunewright.data.nested import leaf, lifted
 from tunewright.data.orientation import held_out, training
-from tunewright.data.shapes import TURNS, Columns, answered, shape_of, turns_in
+from tunewright.data.shapes import TURNS, Columns, answered, parse, shape_of, turns_in
 from tunewright.data.transcripts import spoken
 from tunewright.errors import DataError
 from tunewright.records import Record
+from tunewright.thoughts import FIELDS
+from tunewright.turns import BadRow, thought_of
 
 SAMPLE = 10_000
 _PAIRS = (
@@ -90,6 +93,7 @@ class Reading(Record):
     """How a file is read: its shape, the reason in words, and the columns that hold what.
 
     `not_read` are the fields with words in them that no part of an example comes from; the reason names them too.
+    `thoughts`: most answers come with what was thought before them.
     """
 
     path: str
@@ -104,16 +108,20 @@ class Reading(Record):
     not_read: tuple[str, ...] = ()
     test: str = ""
     sampled: int = 0
+    thoughts: bool = False
 
     @property
     def columns(self) -> Columns:
         return Columns(self.input, self.output, self.turns, self.context, self.system)
 
 
-def recognise(path: Path, *, input: str | None = None, output: str | None = None, split: str = "") -> Reading:
+def recognise(
+    path: Path, *, input: str | None = None, output: str | None = None, split: str = "", thinking: bool = False
+) -> Reading:
     """How `path` is to be read, from its first 10,000 rows; `input` and `output` name columns and settle any doubt.
 
     Of one that is divided `split` is read, or the split that trains; `test` of the reading is the one that judges.
+    With `thinking` fields of thoughts are read as such.
 
     Raises `DataError` when the file is missing or empty, when nothing fits, and when more than one reading does.
     """
@@ -128,8 +136,10 @@ def recognise(path: Path, *, input: str | None = None, output: str | None = None
             remedy='Each line should be a JSON object, such as {"prompt": …, "completion": …}; tables need a header.',
         )
     names = list(dict.fromkeys(name for row in objects for name in row))
+    if thinking:
+        names = [name for name in names if name not in FIELDS or name in (input, output)]
     shape, columns, reason = _decide(path, objects, names, input, output)
-    left, parts = unread(objects, columns), parts_of(path)
+    left, parts = unread(objects, columns, thinking), parts_of(path)
     return Reading(
         path=str(path),
         format=format_of(path),
@@ -143,6 +153,7 @@ def recognise(path: Path, *, input: str | None = None, output: str | None = None
         not_read=tuple(left),
         test="" if split else held_out(parts),
         sampled=len(rows),
+        thoughts=_thought_first(objects[:_LOOKED], shape, columns),
     )
 
 
@@ -151,6 +162,16 @@ def _divided(parts: Sequence[str], split: str) -> str:
     mine = split or training(parts)
     others = [name for name in parts if name != mine]
     return f"; of its splits `{mine}` is read here and not {named(others)}" if others else ""
+
+
+def _thought_first(rows: Sequence[Mapping[str, Any]], shape: str, columns: Columns) -> bool:
+    """Whether half of the answers, or more, come with a thought."""
+    found = 0
+    for row in rows:
+        with contextlib.suppress(BadRow, RecursionError):
+            answer = parse(row, shape, columns).answer
+            found += bool(answer.thought or thought_of(answer) or thought_beside(row, columns))
+    return found * 2 >= len(rows)
 
 
 def turns(path: Path, split: str = "") -> bool:

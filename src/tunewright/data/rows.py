@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewright.data.beside import thought_beside
 from tunewright.data.files import Raw, read
 from tunewright.data.recognition import Reading
 from tunewright.data.shapes import parse, rejects
 from tunewright.data.within import Change, changed, hiding, mended
 from tunewright.records import Example, Message
-from tunewright.turns import BadRow
+from tunewright.turns import BadRow, thought_of, with_thoughts, without_thoughts
 
 # As seconds this would be in the year 5138: it counts milliseconds.
 _MILLISECONDS = 1e11
@@ -39,6 +40,7 @@ class Source:
     weight: float = 1.0
     synthetic: bool = False
     split: str = ""
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Row:
     `changed` that it says anything else than its file, be it repaired or redacted.
 
     `when` is its time in seconds since 1970, NaN where the recipe names no column or the value is no time; `equal`
-    that a preference pair rejects what it chooses.
+    that a preference pair rejects what it chooses; `thoughts` what is to be said of what its answer was thought from.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Row:
     changed: bool = False
     when: float = math.nan
     equal: bool = False
+    thoughts: tuple[str, str] | None = None
 
 
 def rows(source: Source, redact: Callable[[str], str] | None = None) -> Iterator[Row]:
@@ -78,6 +81,7 @@ def _row(raw: Raw, source: Source, hide: Change | None) -> Row:
     if raw.fault:
         raise BadRow("bad_row", raw.fault)
     parsed = parse(raw.value, source.reading.shape, source.reading.columns)
+    parsed, thoughts = _thought_through(parsed, source, raw.value)
     equal = source.reading.shape == "preference" and rejects(raw.value, parsed.answer)
     given = Example(
         parsed.messages,
@@ -98,7 +102,21 @@ def _row(raw: Raw, source: Source, hide: Change | None) -> Row:
     when = moment(raw.value.get(source.time)) if source.time else math.nan
     if source.system and not any(m.role == "system" for m in example.messages):
         example = dataclasses.replace(example, messages=(Message("system", source.system), *example.messages))
-    return Row(raw.number, example, repaired=repaired, changed=differs, when=when, equal=equal)
+    return Row(raw.number, example, repaired=repaired, changed=differs, when=when, equal=equal, thoughts=thoughts)
+
+
+def _thought_through(parsed: Example, source: Source, row: Mapping[str, Any]) -> tuple[Example, tuple[str, str] | None]:
+    """The example with its thoughts where these are wanted, else without those of fields; and a code and a reason of
+    what there is to say of it. Raises `BadRow` for a thought without an answer."""
+    beside = thought_beside(row, source.reading.columns)
+    if source.thinking:
+        whole = with_thoughts(parsed, beside)
+        return whole, None if whole.answer.thought else ("thoughtless", "they teach to answer at once")
+    if beside or parsed.answer.thought:
+        return without_thoughts(parsed), ("thoughts", "in fields of their own, which are not read")
+    inside = thought_of(parsed.answer)
+    said = "in the answers' own words, and taken for words of the answers"
+    return without_thoughts(parsed), ("thoughts", said) if inside else None
 
 
 def _group(value: Mapping[str, Any], column: str | None) -> str | None:

@@ -41,8 +41,9 @@ def inspect(example: Example, also: Also | None = None) -> Iterator[tuple[str, s
     if order:
         yield "role_order", order
     for m in example.messages:
-        for span in find(m.content, also):
-            yield _sort(span.kind, span.secret), span.kind
+        for text in (m.content, m.thought) if m.thought else (m.content,):
+            for span in find(text, also):
+                yield _sort(span.kind, span.secret), span.kind
     calls = [m.tool_calls for m in example.messages if m.tool_calls]
     if example.tools or calls:
         fault = _calls(example)
@@ -67,7 +68,7 @@ def _sort(kind: str, secret: bool) -> str:
 
 def _rude(example: Example) -> str:
     """The first abusive word, or ""."""
-    text = "\n".join([m.content for m in example.messages])
+    text = "\n".join([f"{m.thought}\n{m.content}" if m.thought else m.content for m in example.messages])
     folded = text.casefold()
     # Most rows hold none of the stems, which is told in a tenth of the time that the pattern takes.
     found = _RUDE.search(text) if any(stem in folded for stem in _STEMS) else None

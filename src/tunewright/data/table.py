@@ -124,6 +124,8 @@ class Table:
                 values["license"] = self.licenses.setdefault(example.license, len(self.licenses) + 1)
             for code, reason in inspect(example, self._also):
                 self.notes.add(code, len(self), reason)
+            if row.thoughts:
+                self.notes.add(row.thoughts[0], len(self), row.thoughts[1])
             if row.equal:
                 self.notes.add("preference_equal", len(self), f"“{example.answer.content.strip()[:80]}”")
         if len(self._unsketched) >= _BATCH:
@@ -174,6 +176,7 @@ class Table:
             "content": key(
                 *(f"{m.role}{m.content}{canonical(m.tool_calls) if m.tool_calls else '[]'}" for m in example.messages),
                 tools,
+                *(m.thought for m in example.messages if m.thought),
                 *(str(place) for place, m in enumerate(example.messages) if not m.learned),
             ),
             "group": key(example.group) if example.group is not None else 0,

@@ -150,6 +150,7 @@ def example_of(row: Mapping[str, Any]) -> Example:
                 t["content"],
                 tuple(call["function"] for call in t.get("tool_calls", ())),
                 t.get("weight") != 0,
+                t.get("reasoning_content", ""),
             )
             for t in row["messages"]
         ),

@@ -62,7 +62,7 @@ def mended(example: Example) -> Example:
     """The example with mojibake and halves of characters repaired in every string; itself where there are none."""
     # Asked of every row of millions: most are plain turns and nothing else.
     for m in example.messages:
-        if m.tool_calls or not m.content.isascii():
+        if m.tool_calls or not m.content.isascii() or not m.thought.isascii():
             break
     else:
         beside = f"{example.label}{example.group}{example.rewords}{example.license}"
@@ -93,9 +93,10 @@ def _marks(example: Example) -> tuple[str | None, ...]:
 def _turn(turn: Message, change: Change) -> Message:
     content = change("", turn.content)
     calls = _made(turn.tool_calls, change) if turn.tool_calls else turn.tool_calls
-    if content == turn.content and calls == turn.tool_calls:
+    thought = change("", turn.thought) if turn.thought else ""
+    if (content, calls, thought) == (turn.content, turn.tool_calls, turn.thought):
         return turn
-    return dataclasses.replace(turn, content=content, tool_calls=calls)
+    return dataclasses.replace(turn, content=content, tool_calls=calls, thought=thought)
 
 
 def _made(value: Any, change: Change, name: str = "") -> Any:

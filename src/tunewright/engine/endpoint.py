@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import re
 import time
 import urllib.error
 import urllib.parse
@@ -17,6 +16,7 @@ from typing import Any
 
 from tunewright.engine.sampling import Sampling
 from tunewright.errors import EndpointError
+from tunewright.thoughts import FIELDS, apart
 from tunewright.turns import with_call_ids
 
 # Answers worth another try: too many requests, and the troubles of the server or of who stands before it.
@@ -25,8 +25,6 @@ PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523,
 OF_ONE = frozenset({400, 413, 422})
 # What some models take under another name, or (None) not at all; they say so in a 400 that names it.
 OTHERWISE = {"max_tokens": "max_completion_tokens", "temperature": None, "top_p": None, "seed": None}
-# What a model thinks first, where its server does not keep that apart from the answer.
-_THOUGHT = re.compile(r"\s*<think(?:ing)?>.*?(?:</think(?:ing)?>\s*|\Z)", re.DOTALL)
 _UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 Messages = Sequence[Mapping[str, Any]]
@@ -162,7 +160,10 @@ class Endpoint:
     def _body(self, messages: Messages, sampling: Sampling, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": with_call_ids(messages),
+            # Most services take no thoughts back.
+            "messages": [
+                {name: said for name, said in turn.items() if name not in FIELDS} for turn in with_call_ids(messages)
+            ],
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
         }
@@ -233,7 +234,8 @@ class Endpoint:
         try:
             choice = answer["choices"][0]
             message, usage = choice["message"], answer.get("usage") or {}
-            text = _without_thought(message.get("content") or "")
+            # What a model thinks first, where its server does not keep that apart from the answer.
+            text = apart(message.get("content") or "").answer
             calls = [_call_text(c["function"]) for c in message.get("tool_calls") or ()]
         except (KeyError, IndexError, TypeError, AttributeError):
             raise EndpointError(
@@ -251,11 +253,6 @@ class Endpoint:
             # Whoever thinks first may have no token left for a word: that is no answer, and no wrong one either.
             None if said or stopped else "had spent all its tokens before it said a word: give it more `max_tokens`",
         )
-
-
-def _without_thought(text: str) -> str:
-    thought = _THOUGHT.match(text)
-    return text[thought.end() :] if thought else text
 
 
 def _unsupported(refusal: _Refusal) -> str | None:

@@ -22,9 +22,11 @@ from tunewright.evaluate.retrieval import question
 from tunewright.evaluate.scorers import expected_text, score_all
 from tunewright.records import Case, Example, Generation, Prediction, Suite
 from tunewright.store import append_line, digest, read_lines, write_text
+from tunewright.thoughts import Said
 
 Render = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Sequence[int]]
 Decode = Callable[[Sequence[int]], str]
+Think = Callable[[Sequence[int]], Said]
 Progress = Callable[[int, int], None]
 
 # Cases put to the engine at once: many enough to batch well, few enough to lose little when stopped.
@@ -53,15 +55,17 @@ def run_arm(
     progress: Progress | None = None,
     extra: Mapping[str, Measure] = {},
     also: Sequence[Path] = (),
+    think: Think | None = None,
 ) -> list[Prediction]:
     """Answer every case of the suite as arm `name` and score the answers, in the suite's order.
 
     `prompts` makes a case's messages (else they stay as given), `render_prompt(messages, tools)` their token ids,
-    `decode(ids)` text from output ids without the stop token; `template` is the renderer's fingerprint. Predictions
-    are appended to `path` as they are made; answers already there or in `also` under the same key (by any arm) are
-    taken over, scored anew. At the end `path` holds one line per case of this arm. `progress(done, total)` is told as
-    cases finish. `extra` are the measures for scorers that need more than an answer. An endpoint is sent the messages;
-    its template is its own. A case too long for the model is counted apart. Raises `ModelError` where all are.
+    `decode(ids)` text from output ids without the stop token, or `think(ids)` that with the thought before it apart;
+    `template` is the renderer's fingerprint. Predictions are appended to `path` as they are made; answers already there
+    or in `also` under the same key (by any arm) are taken over, scored anew. At the end `path` holds one line per case
+    of this arm. `progress(done, total)` is told as cases finish. `extra` are the measures for scorers that need more
+    than an answer. An endpoint is sent the messages; its template is its own. A case too long for the model is counted
+    apart. Raises `ModelError` where all are.
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
@@ -75,7 +79,8 @@ def run_arm(
 
     def keep(place: int, answer: Generation) -> None:
         case = suite.cases[place]
-        done[place] = _prediction(name, suite, case, rendered[place], answer, decode, engine, keys[place])
+        made = _prediction(name, case, rendered[place], answer, think or (lambda ids: Said("", decode(ids))))
+        done[place] = rescored(suite, case, made.model_copy(update={"key": keys[place]}))
         append_line(path, done[place].model_dump(mode="json"))
 
     missing = {place: ids for place, ids in enumerate(rendered) if place not in done}
@@ -84,7 +89,7 @@ def run_arm(
         missing = {place: ids for place, ids in missing.items() if place not in beyond}
     _generate(engine, missing, sampling, keep, lambda: _tell(progress, len(done) + len(beyond), len(suite.cases)))
     found = _measured(suite, [{**beyond, **done}[place] for place in range(len(keys))], asked, extra)
-    found = [beyond.get(place, row) for place, row in enumerate(found)]
+    found = [beyond.get(place, _answered(row)) for place, row in enumerate(found)]
     if name in LOOKING_UP:
         found = [_with_lookup(p, c, m) for p, c, m in zip(found, suite.cases, asked, strict=True)]
     _settle(path, name, found)
@@ -215,28 +220,25 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
         progress(done, total)
 
 
-def _prediction(
-    name: str,
-    suite: Suite,
-    case: Case,
-    prompt_ids: Sequence[int],
-    answer: Generation,
-    decode: Decode,
-    engine: Engine,
-    key: str,
-) -> Prediction:
+def _answered(row: Prediction) -> Prediction:
+    """The prediction, wrong by every scorer where it only thought: some find nothing amiss with nothing said."""
+    return row.model_copy(update={"score": 0.0, "scores": dict.fromkeys(row.scores, 0.0)}) if row.unended else row
+
+
+def _prediction(name: str, case: Case, prompt_ids: Sequence[int], answer: Generation, think: Think) -> Prediction:
     words = answer.output_ids[:-1] if answer.stopped else answer.output_ids
-    blank = Prediction(
+    said = think(words)
+    return Prediction(
         case=case.id,
         arm=name,
         prompt_ids=tuple(prompt_ids),
         output_ids=answer.output_ids,
-        text=decode(words),
+        text=said.answer,
         score=None,
         seconds=answer.seconds,
-        key=key,
+        thought=said.thought,
+        unended=not said.ended,
     )
-    return rescored(suite, case, blank)
 
 
 def rescored(suite: Suite, case: Case, prediction: Prediction) -> Prediction:

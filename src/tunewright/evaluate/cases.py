@@ -10,14 +10,24 @@ from typing import Any
 
 from tunewright.errors import DataError
 from tunewright.evaluate.scorers import expected_text
-from tunewright.records import Case, Message
-from tunewright.turns import BadRow, answer_of, conversation, messages, text_of, tools_of
+from tunewright.records import Case, Example, Message
+from tunewright.turns import (
+    BadRow,
+    answer_of,
+    conversation,
+    messages,
+    text_of,
+    tools_of,
+    with_thoughts,
+    without_thoughts,
+)
 
 _REMEDY = 'A case is {"messages": [...]} ending with the answer, or {"input": ..., "expected": ...}.'
 
 
-def read_cases(path: Path, system: str | None = None) -> list[Case]:
-    """The cases of a JSON-lines file; `system` is put before those that have no such turn.
+def read_cases(path: Path, system: str | None = None, *, thinking: bool = False) -> list[Case]:
+    """The cases of a JSON-lines file; `system` is put before those that have no such turn. With `thinking` the answer
+    wanted is what stands behind its thought.
 
     A line is `{"messages": […]}` whose last turn is the answer wanted, or `{"input": text, "expected": text}`; both
     take `"id"`, `"slices": {name: value}`, `"group"` (what it comes from) and `"tools"`.
@@ -30,7 +40,7 @@ def read_cases(path: Path, system: str | None = None) -> list[Case]:
         raise DataError("there is no such file.", where=str(path), remedy="Check suite.source.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path)) from None
-    cases = [_read(line, f"{path.name}:{n}", system) for n, line in enumerate(lines, 1) if line.strip()]
+    cases = [_read(line, f"{path.name}:{n}", system, thinking) for n, line in enumerate(lines, 1) if line.strip()]
     if not cases:
         raise DataError("holds no cases.", where=str(path))
     twice = [i for i, n in Counter(case.id for case in cases).items() if n > 1]
@@ -39,7 +49,7 @@ def read_cases(path: Path, system: str | None = None) -> list[Case]:
     return cases
 
 
-def _read(line: str, where: str, system: str | None) -> Case:
+def _read(line: str, where: str, system: str | None, thinking: bool) -> Case:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -47,7 +57,8 @@ def _read(line: str, where: str, system: str | None) -> Case:
     if not isinstance(row, dict):
         raise DataError("not an object.", where=where, remedy=_REMEDY)
     try:
-        turns, tools = _turns(row), tools_of(row.get("tools"))
+        given, tools = Example(_turns(row)), tools_of(row.get("tools"))
+        turns = (with_thoughts(given) if thinking else without_thoughts(given)).messages
     except BadRow as bad:
         raise DataError(f"no case: {bad.message}.", where=where, remedy=_REMEDY) from None
     asked, answer = turns[:-1], turns[-1]

@@ -39,6 +39,7 @@ def make_suite(
     system: str | None = None,
     output: str | None = None,
     said: Callable[[Example], str] | None = None,
+    thinking: bool = False,
 ) -> Suite:
     """A suite of held-out examples or of a file's cases (`read_cases`), at most `spec.cases` of them, drawn by `seed`.
 
@@ -46,11 +47,15 @@ def make_suite(
     taken from them. `near` are rows that the audit found nearly the same as a training row: they become a slice, so
     that scores can be read without them. `system` is put before the cases of a file that have none, as it is before
     the rows; `output` is the column of answers, which slices may call the gold label by. `said` gives what a model says
-    that has learnt a row. Raises `DataError` with the line of a file's first mistake, when there are no examples, and
-    when one is marked synthetic (a model may not be judged by rows a model made); `RecipeError` or `ScorerError` for a
-    slice or scorer that does not exist, or tool calls to be scored that are `said` in a form which cannot be read.
+    that has learnt a row. With `thinking` the answers that a file wants are what stands behind their thoughts. Raises
+    `DataError` with the line of a file's first mistake, when there are no examples, and when one is marked synthetic (a
+    model may not be judged by rows a model made); `RecipeError` or `ScorerError` for a slice or scorer that does not
+    exist, or tool calls to be scored that are `said` in a form which cannot be read.
     """
-    cases, name = (read_cases(source, system), source.name) if isinstance(source, Path) else (_held_out(source), "test")
+    if isinstance(source, Path):
+        cases, name = read_cases(source, system, thinking=thinking), source.name
+    else:
+        cases, name = _held_out(source), "test"
     answers = [*(c.expected for c in cases), *map(_answer, known)]
     suite = _suite(cases, answers, spec, seed, name, output)
     if said is not None and "tool_calls" in suite.scorers:

@@ -136,6 +136,7 @@ def arm_score(
         scores={scorer: means.fmean(values) for scorer, values in scores.items()},
         errors=errors,
         drawn=any(row.drawn for row in rows),
+        unended=sum(row.unended for row in rows),
     )
 
 

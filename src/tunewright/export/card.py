@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from tunewright.records import Certificate, DatasetRecord, Evaluation, RunRecord
 
@@ -117,7 +118,7 @@ def _training(run: RunRecord) -> list[str]:
 
 
 def _limits(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | None, form: str) -> list[str]:
-    lines = ["## Limits", ""]
+    lines = ["## Limits", "", *_thinks(run)]
     if evaluation is not None:
         lines.append("- The cases come from the same source as the training rows: other input was not tried by them.")
         lines.append(
@@ -127,6 +128,17 @@ def _limits(run: RunRecord, dataset: DatasetRecord, evaluation: Evaluation | Non
     if unsaid:
         lines.append(f"- No licence is stated for {unsaid} of {len(dataset.sources)} sources of data.")
     return lines + (_of_4_bits(form) if run.quantisation else [])
+
+
+def _thinks(run: RunRecord) -> list[str]:
+    model = run.recipe.get("model")
+    if not isinstance(model, Mapping) or not model.get("thinking"):
+        return []
+    return [
+        "- It thinks before it answers, and the chat template beside it asks for that, whatever a client sets. What "
+        "stands behind `</think>` is the answer, and is what was scored: give it tokens for both, and show people the "
+        "second."
+    ]
 
 
 def _of_4_bits(form: str) -> list[str]:

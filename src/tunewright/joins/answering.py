@@ -101,6 +101,7 @@ def asked(
         extra=made_measures(project, suite, local, stage),
         progress=lambda done, total: project.progress(stage, done, total, note or name.replace("_", "-")),
         also=also,
+        think=project.renderer.said,
     )
 
 

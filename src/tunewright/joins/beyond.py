@@ -175,7 +175,8 @@ def _elsewhere(project: Project, run: RunFolder) -> list[Ability]:
         return []
     asked = project.recipe.suite.model_copy(update={"cases": spec.cases, "slices": ()})
     path, system = project.folder.root / spec.elsewhere, project.recipe.data.system
-    suite = make_suite(path, asked, seed=seed, known=project.train_examples, system=system)
+    thinking = project.recipe.model.thinking
+    suite = make_suite(path, asked, seed=seed, known=project.train_examples, system=system, thinking=thinking)
     return _both(project, run, suite, "elsewhere", "elsewhere", None)
 
 
@@ -259,6 +260,8 @@ def _answer(
     folder = run.path / "trials"
     folder.mkdir(exist_ok=True)
     engine = project.untuned_engine if arm == "base" else project.tuned_engine(run.weights)
-    sampling = draw or (Sampling(max_new_tokens=longest) if longest else None)
+    # What is thought first takes tokens of its own.
+    room = project.sampling.max_new_tokens if project.recipe.model.thinking else 0
+    sampling = draw or (Sampling(max_new_tokens=longest + room) if longest else None)
     path, told = folder / f"{file}.jsonl", note.replace("_", " ")
     return answering.asked(project, arm, suite, engine, path, stage="trials", note=told, sampling=sampling)

@@ -41,6 +41,7 @@ def key_of(recipe: Recipe, root: Path, asked: Sequence[Asked], *more: Any) -> st
         spec.model_dump(mode="json"),
         recipe.gates.model_dump(mode="json"),
         recipe.use,
+        recipe.model.thinking,
         [repr(one) for one in asked],
     ]
     return digest(
@@ -48,7 +49,7 @@ def key_of(recipe: Recipe, root: Path, asked: Sequence[Asked], *more: Any) -> st
         *map(repr, more),
         *map(tree_digest, paths),
         *(tree_digest(file) for part in _CODE for file in sorted((_PACKAGE / part).glob("*.py"))),
-        tree_digest(_PACKAGE / "licences.py"),
+        *(tree_digest(_PACKAGE / name) for name in ("licences.py", "thoughts.py", "turns.py")),
         *(version(name) for name in _LIBRARIES),
     )
 

@@ -27,11 +27,12 @@ class Speaker:
     project: Project
     engine: TorchEngine
 
-    def answer(self, messages: Sequence[Message], max_new_tokens: int = 256) -> str:
-        """What it says next."""
+    def answer(self, messages: Sequence[Message], max_new_tokens: int = 256) -> Message:
+        """What it says next, with what it thought first; no words where its thought took all tokens."""
         prompt = self.project.renderer.prompt(messages)
         output = self.engine.generate([prompt], Sampling(max_new_tokens=max_new_tokens))[0]
-        return self.project.renderer.decode(output.output_ids)
+        said = self.project.renderer.said(output.output_ids)
+        return Message("assistant", said.answer, thought=said.thought)
 
 
 def of_run(project: Project, name: str | None) -> Speaker:

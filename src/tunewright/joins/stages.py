@@ -67,6 +67,17 @@ def suite_gate(project: Project) -> Gate:
     return Gate(name="suite_size", ok=cases >= least, message=f"{cases} cases, at least {least} wanted.")
 
 
+def cut_thoughts(project: Project, evaluation: Evaluation, names: Sequence[str] = ()) -> list[str]:
+    """A line for each arm (of those named) that thought of some cases until no token was left."""
+    most = project.sampling.max_new_tokens if any(arm.unended for arm in evaluation.arms) else 0
+    return [
+        f"{arm.name.replace('_', '-')}: {arm.unended} of {arm.cases} thoughts did not end in {most} tokens, and count "
+        "as wrong; suite.max_tokens gives more"
+        for arm in evaluation.arms
+        if arm.unended and (not names or arm.name in names)
+    ]
+
+
 def asked_of_held_out(project: Project) -> int:
     """How many of the rows held out decide: none where the cases come from a file of their own."""
     return project.cases if project.recipe.suite.source == "test" else 0

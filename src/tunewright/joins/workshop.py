@@ -135,7 +135,8 @@ class Project:
 
     @cached_property
     def renderer(self) -> Renderer:
-        return Renderer(self.base.tokenizer, self.base.stops, self.base.known)
+        thinking = self.recipe.model.thinking
+        return Renderer(self.base.tokenizer, self.base.stops, self.base.known, thinking=thinking)
 
     @cached_property
     def audit(self) -> Audit:
@@ -185,8 +186,10 @@ class Project:
         leaks = [f for f in self.audit.findings if f.code == "leak_near"]
         near = {row for leak in leaks for row in leak.evidence["test_rows"]}
         if spec.source != "test":
-            path = self.folder.root / spec.source
-            return make_suite(path, spec, known=self.train_examples, near=near, system=data.system, **options)
+            path, thinking = self.folder.root / spec.source, self.recipe.model.thinking
+            return make_suite(
+                path, spec, known=self.train_examples, near=near, system=data.system, thinking=thinking, **options
+            )
         return make_suite(self.examples("test"), spec, known=self.train_examples, near=near, **options)
 
     def _learnt(self, example: Example) -> str:
@@ -240,7 +243,7 @@ class Project:
     def sampling(self) -> Sampling:
         """How suites are answered: greedily, as long as training answers are, held to a schema where one is named."""
         held = self.schema if self.recipe.suite.constrain else None
-        return Sampling(max_new_tokens=self.longest_answer, schema=held)
+        return Sampling(max_new_tokens=self.recipe.suite.max_tokens or self.longest_answer, schema=held)
 
     @cached_property
     def schema(self) -> str | None:
@@ -303,7 +306,9 @@ class Project:
     def longest_answer(self) -> int:
         """Tokens an answer may have: what nearly all training answers need, and a quarter more."""
         sizes = sorted(len(r.ids) - r.prompt_length for r in map(self.renderer.render, self.sample))
-        return min(_LONGEST_ANSWER, math.ceil(1.25 * sizes[int(0.99 * (len(sizes) - 1))]) + 4)
+        # Thoughts may take all that a row has room for.
+        most = max(_LONGEST_ANSWER, self.recipe.train.max_length) if self.recipe.model.thinking else _LONGEST_ANSWER
+        return min(most, math.ceil(1.25 * sizes[int(0.99 * (len(sizes) - 1))]) + 4)
 
 
 def _schema(project: Project) -> str | None:
@@ -352,6 +357,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 "embed": embedder(project, project.recipe.data.embedding)
                 if project.recipe.data.embedding != "words"
                 else None,
+                "thinking": project.recipe.model.thinking,
                 "asked": asked_of(project.recipe, project.folder.root),
                 "progress": lambda what, done, total: project.progress("data", done, total, what),
             }

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from tunewright.errors import ModelError
 from tunewright.models import quantised, stored
-from tunewright.models.template import dated, template_of, unthinking
+from tunewright.models.template import dated, switched, template_of
 from tunewright.recipe import ModelSpec
 from tunewright.store import digest, tree_digest
 
@@ -167,7 +167,8 @@ def load(
     with _in_our_words(spec):
         config, tokenizer, asked = _described(spec, source)
     form = stored.form(config, spec.id)
-    tokenizer.chat_template = unthinking(dated(template_of(spec, tokenizer, root or Path.cwd())))
+    template = dated(template_of(spec, tokenizer, root or Path.cwd()))
+    tokenizer.chat_template = switched(template, spec.thinking)
     dtype = "float32" if dtype == "auto" and not computes_in_bfloat16(device) else dtype
     kept = _as_stored(config) if dtype == "auto" else DTYPES[dtype]
 

@@ -16,9 +16,9 @@ from tunewright.recipe import ModelSpec
 # The day that a template writes which asks for today's.
 DAY = datetime.date(2026, 1, 1)
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
-# What templates call the switch, and the statement that turns it off.
-_SWITCH = "enable_thinking"
-_OFF = f"{{% set {_SWITCH} = false %}}"
+# What templates call the switch: Qwen3 and most others; DeepSeek since V3.1, and Granite, which are off unless asked.
+_SWITCH, _OTHER = "enable_thinking", "thinking"
+_SET = re.compile(rf"(?:{{% set (?:{_SWITCH}|{_OTHER}) = (?:true|false) %}})+\n?")
 # A base that was never spoken to knows words and its own end of text. New tokens for the turns would be random numbers,
 # which adapters leave as they are.
 _PLAIN = (
@@ -97,16 +97,17 @@ def dated(template: Any) -> Any:
     return _TODAY.sub(lambda call: json.dumps(DAY.strftime(call[2])), template)
 
 
-def unthinking(template: Any) -> Any:
-    """A chat template, or several by name, whose thinking switch is off whoever asks.
+def switched(template: Any, thinking: bool = False) -> Any:
+    """A chat template, or several by name, whose thinking switch is on (`thinking`) or off, whoever asks.
 
-    On, it asks for thoughts that the rows do not have, and most templates write an empty thought before such answers;
-    off, they write it in the prompt, so that the answer starts where the prompt ends. Asked for as an option it would
-    be off here alone: a server that reads our export would ask with another prompt than the one learnt.
+    On, it asks for thoughts, and where the rows do not have any, most templates write an empty one before the answer;
+    off, they write that in the prompt, so that the answer starts where the prompt ends. Asked for as an option it
+    would be so here alone: a server that reads our export would ask with another prompt than the one learnt.
     """
     if isinstance(template, dict):
-        return {name: unthinking(one) for name, one in template.items()}
-    if _SWITCH not in template or template.startswith(_OFF):
-        return template
+        return {name: switched(one, thinking) for name, one in template.items()}
+    own = _SET.sub("", template, count=1) if _SET.match(template) else template
+    names = [name for name in (_SWITCH, *([_OTHER] if thinking else [])) if re.search(rf"\b{name}\b", own)]
+    said = "".join(f"{{% set {name} = {'true' if thinking else 'false'} %}}" for name in names)
     # A line's end behind a statement is not written: one that is the template's own has to stay.
-    return _OFF + ("\n" if template.startswith("\n") else "") + template
+    return said + ("\n" if said and own.startswith("\n") else "") + own

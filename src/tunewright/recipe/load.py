@@ -148,6 +148,8 @@ def _override(given: dict[str, Any], override: str) -> None:
     at = given
     for part in parents:
         inner = at.setdefault(part, {})
+        if part == "model" and isinstance(inner, str):  # its name alone, as most recipes have it
+            inner = at[part] = {"id": inner}
         if not isinstance(inner, dict):
             raise RecipeError(f"`--set {override}`: `{part}` has no settings below it.")
         at = inner
@@ -178,7 +180,8 @@ def _explain(
     elif mistake["type"] == "missing":
         message = f"`{dotted}` is missing."
     else:
-        message = f"`{dotted}`: {mistake['msg'].removeprefix('Value error, ')}."
+        about = f"`{dotted}`: " if dotted else ""
+        message = f"{about}{mistake['msg'].removeprefix('Value error, ')}."
     return RecipeError(message, where=where, remedy=_underlined(text, line, at))
 
 

@@ -29,6 +29,11 @@ class ModelSpec(Spec):
         None,
         description="How conversations are written, where the tokenizer does not say it: `plain`, or a Jinja file.",
     )
+    thinking: bool = Field(
+        False,
+        description="True: it thinks before it answers. Thoughts in the rows are learned, the template's switch is on, "
+        "and what stands behind a thought is what is scored.",
+    )
 
 
 class ToneSpec(Spec):
@@ -51,6 +56,9 @@ class SuiteSpec(Spec):
     scorers: tuple[str, ...] = Field((), description="Scorers; empty: chosen from the answers' form.")
     primary: str | None = Field(None, description="The scorer that decides; the first by default.")
     slices: tuple[str, ...] = Field((), description="Fields of the answer to break scores down by.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Tokens an answer may have, with what is thought first; none: as many as the rows need."
+    )
     json_schema: str | None = Field(None, description="JSON schema file that answers are held to, and scored by.")
     constrain: bool = Field(True, description="False: the schema only scores answers, and does not shape them.")
     tone: ToneSpec | None = Field(None, description="The voice wanted, for the scorer `tone`.")
@@ -252,6 +260,20 @@ class Recipe(Spec):
         if isinstance(value, dict) and isinstance(value.get("model"), str):
             value = {**value, "model": {"id": value["model"]}}
         return value
+
+    @model_validator(mode="after")
+    def _thoughts_pass(self) -> Self:
+        if self.model.thinking and self.suite.json_schema and self.suite.constrain:
+            raise ValueError(
+                "`suite.json_schema` would shape the thought too, where `model.thinking` is on: set "
+                "`suite.constrain: false`, and the schema only scores the answers"
+            )
+        if self.model.thinking and "perplexity" in (self.suite.primary, *self.suite.scorers):
+            raise ValueError(
+                "the scorer `perplexity` reads the wanted answer right behind the question, where a thought comes "
+                "first with `model.thinking`: name another one"
+            )
+        return self
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -15,7 +15,8 @@ TUNED = ("tuned", "tuned_rag")
 class ArmScore(Record):
     """An arm's mean primary score with its 95 % interval. `seconds` are per case, `cost` per 1,000 requests.
 
-    `drawn`: some answers are a server's that takes no temperature.
+    `drawn`: some answers are a server's that takes no temperature. `unended` cases were thought about until no token
+    was left, and count as wrong.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ArmScore(Record):
     scores: dict[str, float] = {}
     errors: int = 0
     drawn: bool = False
+    unended: int = 0
 
 
 class _Score(Protocol):

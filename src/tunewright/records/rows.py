@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. `tool_calls` are `{"name": str, "arguments": dict}` mappings, in order. An answer that is not `learned`
-    is read by those behind it and teaches nothing."""
+    is read by those behind it and teaches nothing. `thought` is what an assistant thinks before its words."""
 
     role: str
     content: str
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     learned: bool = True
+    # Draws of rows go by how these are shown: those of rows without thoughts stay what they were.
+    thought: str = field(default="", repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The turn as chat templates take it (OpenAI's shape for tool calls)."""
+        """The turn as chat templates take it (OpenAI's shape for tool calls, DeepSeek's for thoughts)."""
         turn: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.thought:
+            turn["reasoning_content"] = self.thought
         if self.tool_calls:
             turn["tool_calls"] = [{"type": "function", "function": dict(call)} for call in self.tool_calls]
         return turn
@@ -28,7 +32,8 @@ class Message:
     def from_dict(cls, turn: Mapping[str, Any]) -> Message:
         """A turn in that shape, back."""
         calls = tuple(call.get("function", call) for call in turn.get("tool_calls") or ())
-        return cls(str(turn["role"]), str(turn.get("content") or ""), calls)
+        thought = str(turn.get("reasoning_content") or "")
+        return cls(str(turn["role"]), str(turn.get("content") or ""), calls, thought=thought)
 
     def as_row(self) -> dict[str, Any]:
         """The turn as rows hold it: `weight: 0` (OpenAI's spelling) where it is read and not learned."""

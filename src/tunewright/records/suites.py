@@ -53,7 +53,8 @@ class Prediction(Record):
 
     `key` is the hash of all that made the answer: weights, adapter, template, prompt and sampling. `cost` is of this
     one request, None where unknown; `tokens` are those of the prompt and of the answer, as a server counted them.
-    `drawn`: the server takes no temperature, so that asked again it may say something else.
+    `drawn`: the server takes no temperature, so that asked again it may say something else. `thought` is what was
+    thought before the answer, where that is told apart; `unended`: all tokens went into it, and there is no answer.
     """
 
     case: str
@@ -69,3 +70,5 @@ class Prediction(Record):
     cost: float | None = None
     tokens: tuple[int, int] | None = None
     drawn: bool = False
+    thought: str = ""
+    unended: bool = False

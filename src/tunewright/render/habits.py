@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tunewright.errors import RenderError
 from tunewright.records import Message
+from tunewright.thoughts import BEGIN, END
 
 # The conversation as the template writes it; as a prompt where the flag is set. Raises `RenderError` for one refused.
 Write = Callable[[Sequence[Message], bool], str]
@@ -16,7 +17,6 @@ Write = Callable[[Sequence[Message], bool], str]
 MARK = "\ue000"
 _ASKED = Message("user", "x")
 _CALLING = Message("assistant", "", ({"name": "f", "arguments": {}},))
-_THOUGHTS = (("<think>", "</think>"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,19 @@ class Habits:
 
     A turn is `before`, the words, `behind` and one of `ends`: the first of them ends words, and calls are ended by the
     last where a template ends them otherwise. The model has to write all four, for none is in its prompt. `unwritten`
-    ends a prompt and is not written again before the answer.
+    ends a prompt and is not written again before the answer. `opens`: a prompt begins the thought before an answer.
     """
 
     ends: tuple[str, ...]
     before: str
     behind: str
     unwritten: str
+    opens: bool = False
 
 
-def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]) -> Habits:
+def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str], opens: bool = False) -> Habits:
     """`stops` are the tokens that the model is known to stop at: a turn with calls may end with one of them instead.
+    `opens`: thoughts are written, and a prompt begins one.
 
     Raises `RenderError` for a template that ends an answer with no token, or would end it before its words.
     """
@@ -62,6 +64,7 @@ def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]
         before=before,
         behind=tail[: len(tail) - len(tail.lstrip())],
         unwritten=unwritten,
+        opens=opens,
     )
 
 
@@ -79,6 +82,16 @@ def places_a_system(write: Write) -> bool:
     whole = _taken(write, (system, asked, said))
     head = _taken(write, (system, asked))
     return MARK in whole and MARK in head and whole[: head.index(MARK) + 1] == head[: head.index(MARK) + 1]
+
+
+def begins_thoughts(write: Write) -> bool:
+    """Whether a prompt begins the thought before an answer (DeepSeek-R1's does), which only the answer ends."""
+    return _open(write((_ASKED,), True).removeprefix(_taken(write, (_ASKED,))))
+
+
+def takes_fields(write: Write) -> bool:
+    """Whether thoughts that are given in fields of their own are written."""
+    return MARK in _taken(write, (_ASKED, Message("assistant", "z", thought=MARK)))
 
 
 def _taken(write: Write, messages: Sequence[Message]) -> str:
@@ -107,4 +120,4 @@ def _tokens(tokenizer: PreTrainedTokenizerBase) -> Iterable[str]:
 
 
 def _open(text: str) -> bool:
-    return any(text.count(begin) > text.count(end) for begin, end in _THOUGHTS)
+    return text.count(BEGIN) > text.count(END)

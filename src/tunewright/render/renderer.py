@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from tunewright.errors import RenderError
 from tunewright.records import Example, Message, Rendered, TokenFacts
-from tunewright.render.habits import MARK, found, places_a_system, takes
-from tunewright.render.turns import Turn, as_dicts, as_tools, assistant_turns, with_system_in_user
+from tunewright.render.habits import MARK, begins_thoughts, found, places_a_system, takes, takes_fields
+from tunewright.render.turns import Form, Turn, as_dicts, as_tools, assistant_turns, with_system_in_user
+from tunewright.thoughts import Said, apart
 
 _VERSION = "render-1"
 
@@ -26,11 +27,17 @@ class Renderer:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int] = (), known: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        stop_ids: Sequence[int] = (),
+        known: int | None = None,
+        *,
+        thinking: bool = False,
     ) -> None:
         """`stop_ids` are what the model's generation config stops at; the template's own terminator is added.
 
-        `known` is how many tokens the model has an embedding for: some tokenizers have more.
+        `known` is how many tokens the model has an embedding for: some tokenizers have more. `thinking`: thoughts are
+        written before answers, and read off them again.
         """
         if not getattr(tokenizer, "is_fast", False):
             raise RenderError(
@@ -39,11 +46,16 @@ class Renderer:
             )
         self.tokenizer = tokenizer
         self._known = known
-        self._folds = self._numbers = False
+        self._folds = self._numbers = self._opens = False
+        self._form: Form = None
         self._folds = self._folds_a_system()
         self._numbers = self._wants_numbered_calls()
+        if thinking:
+            self._form = "fields"
+            self._form = "fields" if takes_fields(self._write) else "words"
+            self._opens = begins_thoughts(self._write)
         stops = [str(token) for token in tokenizer.convert_ids_to_tokens([int(i) for i in stop_ids])]
-        self._habits = found(tokenizer, self._write, stops)
+        self._habits = found(tokenizer, self._write, stops, self._opens)
         self.terminator = self._habits.ends[0]
         self.prompt((Message("user", "x"),))  # a template's own tokens are in every row
         own, *others = (int(tokenizer.convert_tokens_to_ids(end)) for end in self._habits.ends)
@@ -59,6 +71,7 @@ class Renderer:
         parts += ["system in user"] if self._folds else []
         parts += ["numbered calls"] if self._numbers else []
         parts += ["answers behind prompts"] if self._habits.unwritten else []
+        parts += [f"thoughts in {self._form}"] if self._form else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (), prompt: bool = False) -> str:
@@ -72,7 +85,7 @@ class Renderer:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    as_dicts(messages, numbered=self._numbers),
+                    as_dicts(messages, numbered=self._numbers, form=self._form, opens=self._opens),
                     tools=as_tools(tools),
                     tokenize=False,
                     add_generation_prompt=prompt,
@@ -101,10 +114,25 @@ class Renderer:
         return TokenFacts(len(whole.ids), whole.supervised, lost, unlearned)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """What the assistant said: the text of `ids` without stop tokens and what the template writes around it."""
+        """What the assistant said: the text of `ids` without stop tokens and what the template writes around it, and
+        without its thought where these are written."""
+        return self.said(ids).answer
+
+    def said(self, ids: Sequence[int]) -> Said:
+        """Like `decode`, with the thought apart; none is where these are not written."""
         kept = [i for i in ids if i not in self.stop_ids]
-        said = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-        return said.removeprefix(self._habits.before).removesuffix(self._habits.behind)
+        text = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        whole = apart(text, opened=self._opens) if self._form else Said("", text)
+        return whole._replace(answer=whole.answer.removeprefix(self._habits.before).removesuffix(self._habits.behind))
+
+    @functools.cached_property
+    def writes_thoughts(self) -> bool:
+        """Whether an answer is learned with the thought before it."""
+        row = Example((Message("user", "x"), Message("assistant", "z", thought=MARK)))
+        try:
+            return bool(self._form and self._turns(row))
+        except RenderError:
+            return False
 
     # -- inside -------------------------------------------------------------------------------------------------
 

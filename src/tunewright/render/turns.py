@@ -12,17 +12,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tunewright.errors import RenderError
 from tunewright.records import Message
 from tunewright.render.habits import Habits
+from tunewright.thoughts import END, FIELDS, apart, together
 from tunewright.turns import with_ids
 
 RenderText = Callable[[Sequence[Message], bool], str]
+# How a template is given thoughts: in fields of their own, in the words of the answer, or not at all.
+Form = Literal["fields", "words"] | None
 _THOUGHT_REMEDY = (
-    "The answer holds what was thought before it, which this template takes out or has no room for: leave the thoughts "
-    "out of the answers, or use a base whose template writes answers as they are."
+    "The answer holds what was thought before it: to learn that too, set model.thinking: true in the recipe; else "
+    "leave the thoughts out of the answers."
+)
+_TAKEN_OUT = (
+    "This template takes out what was thought before an answer, or has no place for it: name one of yours that writes "
+    "it (model.template: FILE), or leave model.thinking off and the thoughts out of the answers."
 )
 
 
@@ -96,6 +103,8 @@ def _is_said(message: Message, said: str, habits: Habits) -> bool:
     White space at an answer's ends may be cut, as many templates do: it is written nowhere, when asked least of all.
     """
     if message.tool_calls:
+        if message.thought not in said:
+            return False
         ends = max((end for end in habits.ends if said.endswith(end)), key=len)
         called = Counter(str(call["name"]) for call in message.tool_calls)
         # Some templates write the first of several calls and drop the rest.
@@ -103,6 +112,11 @@ def _is_said(message: Message, said: str, habits: Habits) -> bool:
         # A call behind a terminator would never be reached when asked.
         reached = not any(end in said.removesuffix(ends) for end in habits.ends if end not in message.content)
         return names and reached and message.content.strip() in said
+    if message.thought:
+        inner = said.removesuffix(habits.behind + habits.ends[0])
+        whole = apart(inner, opened=habits.opens)
+        wanted = (message.thought.strip(), message.content.strip(), True)
+        return inner != said and (whole.thought, whole.answer.strip(), whole.ended) == wanted
     inner = said.removeprefix(habits.before).removesuffix(habits.behind + habits.ends[0])
     if len(inner) + len(habits.before + habits.behind + habits.ends[0]) != len(said):
         return False
@@ -110,7 +124,8 @@ def _is_said(message: Message, said: str, habits: Habits) -> bool:
 
 
 def _changed(message: Message, said: str, habits: Habits, row: str, index: int) -> RenderError:
-    wanted = habits.before + message.content + habits.behind + habits.ends[0]
+    words = together(message.thought, message.content) if message.thought else habits.before + message.content
+    wanted = words + habits.behind + habits.ends[0]
     called = [str(call["name"]) for call in message.tool_calls]
     if called and not any(name in said for name in called):
         return RenderError(
@@ -127,9 +142,8 @@ def _changed(message: Message, said: str, habits: Habits, row: str, index: int) 
         f"    the data says:      {wanted!r}{calls}\n"
         f"    the template says:  {said!r}",
         where=row,
-        remedy=_THOUGHT_REMEDY
-        if "</think>" in message.content
-        else "Change the data to the form the template writes, or use a template that leaves answers alone.",
+        remedy=_of_thoughts(message)
+        or "Change the data to the form the template writes, or use a template that leaves answers alone.",
     )
 
 
@@ -142,10 +156,14 @@ def _unasked(row: str, index: int, message: Message, head: str, whole: str) -> R
         f"    as a prompt:      …{head[cut : same + 40]!r}\n"
         f"    with the answer:  …{whole[cut : same + 40]!r}",
         where=row,
-        remedy=_THOUGHT_REMEDY
-        if "</think>" in message.content
-        else "Use a template that writes an answer behind the prompt it is asked for with (`add_generation_prompt`).",
+        remedy=_of_thoughts(message)
+        or "Use a template that writes an answer behind the prompt it is asked for with (`add_generation_prompt`).",
     )
+
+
+def _of_thoughts(message: Message) -> str:
+    """What to do where it may be the answer's thought that cannot be written."""
+    return _TAKEN_OUT if message.thought else _THOUGHT_REMEDY if END in message.content else ""
 
 
 def with_system_in_user(messages: Sequence[Message]) -> Sequence[Message]:
@@ -156,10 +174,27 @@ def with_system_in_user(messages: Sequence[Message]) -> Sequence[Message]:
     return [Message("user", f"{system.content}\n\n{user.content}"), *messages[2:]]
 
 
-def as_dicts(messages: Sequence[Message], *, numbered: bool = False) -> list[dict[str, Any]]:
-    """Messages as templates take them; `numbered` calls have ids of nine letters and digits, as Mistral's want."""
-    turns = [m.as_dict() for m in messages]
+def as_dicts(
+    messages: Sequence[Message], *, numbered: bool = False, form: Form = None, opens: bool = False
+) -> list[dict[str, Any]]:
+    """Messages as templates take them; `numbered` calls have ids of nine letters and digits, as Mistral's want.
+
+    Thoughts are given in `form`. A prompt that `opens` one asks for it: in words an answer without has an empty one.
+    """
+    turns = [{**m.as_dict(), **_thought(m, form, opens)} for m in messages]
+    if form is None:
+        for turn in turns:
+            turn.pop("reasoning_content", None)
     return with_ids(turns, "call{:03d}{:02d}") if numbered else turns
+
+
+def _thought(message: Message, form: Form, opens: bool) -> dict[str, str]:
+    """What a template is given of a turn for its thought."""
+    if form == "fields" and message.thought:
+        return dict.fromkeys(FIELDS, message.thought)
+    if form == "words" and message.role == "assistant" and (message.thought or opens):
+        return {"content": together(message.thought, message.content)}
+    return {}
 
 
 def as_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:

@@ -22,7 +22,7 @@ def side_by_side(
     """
     want = _fields(expected)
     if want is None:
-        return _whole(untuned, scores[0]), _whole(tuned, scores[1]), escape(_cut(expected))
+        return _whole(untuned, scores[0]), _whole(tuned, scores[1]), escape(cut(expected))
     left, right = _fields(untuned), _fields(tuned)
     return (
         _object(left, untuned, want, right),
@@ -52,8 +52,8 @@ def _rows(item: Any) -> Iterator[dict[str, str]]:
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         yield {
             "row": ", ".join(str(name) for name in names[:3]) + more,
-            "asked": _cut(str(item.get("input") or item.get("reason") or "")),
-            "answered": _cut(str(item.get("output") or "")),
+            "asked": cut(str(item.get("input") or item.get("reason") or "")),
+            "answered": cut(str(item.get("output") or "")),
             "more": _beside(item),
         }
     elif isinstance(item, Mapping | list | tuple):
@@ -80,10 +80,10 @@ def _object(
     fields: Mapping[str, Any] | None, text: str, want: Mapping[str, Any], other: Mapping[str, Any] | None
 ) -> Markup:
     if fields is None:
-        return _marked(escape(_cut(text)) if text.strip() else Markup("(nothing)"), good=False)
+        return _marked(escape(cut(text)) if text.strip() else Markup("(nothing)"), good=False)
     pairs = []
     for key, value in fields.items():
-        words = escape(_cut(_json(value)))
+        words = escape(cut(_json(value)))
         if key not in want or not _same(value, want[key]):
             words = _marked(words, good=False)
         elif other is None or key not in other or not _same(other[key], want[key]):
@@ -99,7 +99,7 @@ def _pair(key: str, value: Markup) -> Markup:
 
 
 def _whole(text: str, score: float | None) -> Markup:
-    words = escape(_cut(text)) if text.strip() else Markup("(nothing)")
+    words = escape(cut(text)) if text.strip() else Markup("(nothing)")
     return _marked(words, good=score == 1) if score in (0, 1) else words
 
 
@@ -121,5 +121,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text that is too long for the page, as far as it fits."""
     return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + " …"

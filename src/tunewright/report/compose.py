@@ -138,6 +138,8 @@ def _case(case: Case, against: str, untuned: Prediction, tuned: Prediction) -> C
         tuned_score=tuned.score,
         outcome="won" if gap > 0 else "lost" if gap < 0 else "same",
         id=case.id,
+        untuned_thought=untuned.thought,
+        tuned_thought=tuned.thought,
     )
 
 

@@ -46,6 +46,8 @@ class CaseShown:
     tuned_score: float | None
     outcome: Outcome
     id: str = ""
+    untuned_thought: str = ""
+    tuned_thought: str = ""
 
     @property
     def solved(self) -> bool:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from tunewright.records import NEAR, Gate, Ledger
 from tunewright.report import figures, words
-from tunewright.report.answers import examples_of, side_by_side
+from tunewright.report.answers import cut, examples_of, side_by_side
 from tunewright.report.evidence import CaseShown, DataEvidence, Evidence
 
 MOST_WON, MOST_LOST, MOST_STILL = 4, 8, 4
@@ -62,6 +62,7 @@ def evidence_page(evidence: Evidence) -> str:
         axis_end=figures.axis_end(ordered),
         errors=[(words.label(evidence, a.name), a.errors) for a in ordered if a.errors],
         drawn=[words.label(evidence, a.name) for a in ordered if a.drawn],
+        unended=[(words.label(evidence, a.name), a) for a in ordered if a.unended],
         gates=[_gate(g) for g in evidence.gates],
         slices=_slices(evidence),
         classes=sorted(evidence.classes, key=lambda c: (c.f1, c.label))[:MOST_SLICES],
@@ -217,6 +218,7 @@ def _case(case: CaseShown, evidence: Evidence) -> dict[str, Any]:
         "arm": words.label(evidence, case.untuned_arm),
         "untuned": untuned,
         "tuned": tuned,
+        "thoughts": (cut(case.untuned_thought), cut(case.tuned_thought)),
         "wanted": wanted,
         "outcome": _OUTCOMES[case.outcome, (case.tuned_score or 0.0) >= 1.0],
         "solved": case.solved,

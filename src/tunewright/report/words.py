@@ -85,6 +85,8 @@ FINDINGS = {
     "truncation": "Longer than allowed",
     "unwritable": "Not to be written for this base",
     "unlearned": "Earlier answers read and not learned",
+    "thoughts": "Thoughts before the answers",
+    "thoughtless": "Answers without a thought",
     "unsupervised": "Nothing to learn from",
     "semantic_duplicate": "The same in other words",
     "label_suspect": "Labels that look wrong",

@@ -32,7 +32,10 @@ def single(example: Example) -> bool:
 def secret(example: Example) -> bool:
     """Whether a turn, a call in it or a tool holds a key or password: such a row is shown to nobody."""
     made = [*example.tools, *(call for m in example.messages for call in m.tool_calls)]
-    texts = [*(m.content for m in example.messages), *(json.dumps(value, ensure_ascii=False) for value in made)]
+    texts = [
+        *(text for m in example.messages for text in (m.content, m.thought)),
+        *(json.dumps(value, ensure_ascii=False) for value in made),
+    ]
     return any(span.secret for text in texts for span in find(text))
 
 
