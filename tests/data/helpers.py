@@ -32,11 +32,12 @@ def run(
     train: str | list[Any] = "train.jsonl",
     tokens: Callable[[Example], TokenFacts] | None = None,
     allow: Mapping[str, str] | None = None,
+    thinking: bool = False,
     **more: Any,
 ) -> Audit:
     """Audit files below `root`."""
     spec = DataSpec.model_validate({"train": train, **more})
-    return audit(spec, root=root, store=root / ".tunewright", tokens=tokens, allow=allow)
+    return audit(spec, root=root, store=root / ".tunewright", tokens=tokens, allow=allow, thinking=thinking)
 
 
 def finding(result: Audit, code: str) -> Finding | None:

@@ -10,6 +10,7 @@ from tunewright.evaluate.arms import read_predictions, run_endpoint
 from tunewright.evaluate.verdict import decide
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
+from tunewright.thoughts import apart
 
 from .conftest import FakeEngine, decode, example, render
 
@@ -286,3 +287,38 @@ def test_a_pattern_too_long_to_show_is_left_out():
     rows = [example(f"q{i}", f"{i} " + "word " * 300, f"r:{i}") for i in range(6)]
     suite = make_suite(rows, SuiteSpec(), seed=0)
     assert "with a pattern" not in [w.name for w in prompt_variants(suite, rows, None, count=6)]
+
+
+def test_only_the_answer_behind_a_thought_is_scored_and_a_thought_that_never_ends_is_wrong(tickets, tmp_path):
+    suite = make_suite(tickets, SuiteSpec(scorers=("exact", "tone"), primary="tone"), seed=0)
+    right, path, think = gold(suite), tmp_path / "p.jsonl", lambda ids: apart(decode(ids))
+
+    def says(prompt):
+        return f"<think>a refund or billing?{'' if 'request 7 ' in prompt else f'</think> {right(prompt)}'}"
+
+    # Rules of voice find nothing amiss with nothing said.
+    extra = measures(suite, tone={"never": ("refund or",), "contractions": True})
+    found = arm("base", suite, FakeEngine(says), path, think=think, extra=extra)
+    cut, *_ = [p for p in found if p.unended]
+    assert [p.unended for p in found].count(True) == 1
+    assert (cut.text, cut.thought, cut.score, cut.error) == ("", "a refund or billing?", 0.0, None)
+    assert all(p.score == 1.0 and p.scores["exact"] == 1.0 and p.thought for p in found if p is not cut)
+    score = decide(suite, {"base": found}).arms[0]
+    assert (score.cases, score.unended, score.errors) == (40, 1, 0)
+    again = FakeEngine(says)
+    assert arm("base", suite, again, path, think=think, extra=extra) == found and not again.asked
+
+
+def test_the_answers_a_file_wants_are_those_behind_their_thoughts(tmp_path):
+    path = tmp_path / "cases.jsonl"
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "why"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "<think>because</think>\n\nd"},
+    ]
+    path.write_text(json.dumps({"messages": turns}) + "\n")
+    (case,) = make_suite(path, SuiteSpec(), seed=0, thinking=True).cases
+    assert case.expected == "d" and case.messages[1]["reasoning_content"] == "why"
+    (case,) = make_suite(path, SuiteSpec(), seed=0).cases
+    assert case.expected == "<think>because</think>\n\nd" and "reasoning_content" not in case.messages[1]

@@ -46,13 +46,13 @@ def canonical(value: Any) -> str:
 class Table:
     """Columns of all rows in reading order, filled by `add`; `close` turns them into NumPy arrays.
 
-    `input`, `output` are keys of normal forms (0: empty, equal to nothing), `content` of everything that is trained
-    on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in `spool`,
-    `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters. `sketches`
-    holds what tells near inputs, a row each, its MinHash `bands` first. `keys` stands for the names in a JSON answer,
-    `language` and `replied` are places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of them. `rewords`
-    is what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since 1970 or NaN.
-    `also` finds personal data beside our own patterns.
+    `input`, `output`, `thought` are keys of normal forms (0: empty, equal to nothing), `content` of everything that is
+    trained on, `answer` an id into `answers` while those are few and short (else -1), `offset` the row's place in
+    `spool`, `form` the place of its normal forms in `forms`, `asked` and `answered` their lengths in characters.
+    `sketches` holds what tells near inputs, a row each, its MinHash `bands` first. `keys` stands for the names in a
+    JSON answer, `language` and `replied` are places in `LANGUAGES`, `license` in `licenses`; 0 is unknown in all of
+    them. `rewords` is what `asks` gives for the row that a synthetic row puts in other words. `when` is seconds since
+    1970 or NaN. `also` finds personal data beside our own patterns.
     """
 
     def __init__(self, form: Form, sources: list[Source], also: Also | None = None) -> None:
@@ -76,6 +76,7 @@ class Table:
             "synthetic": array("B"),
             "input": array("Q"),
             "output": array("Q"),
+            "thought": array("Q"),
             "content": array("Q"),
             "group": array("Q"),
             "rewords": array("Q"),
@@ -173,6 +174,7 @@ class Table:
             "replied": language.place(answer.content) if len(reply) > _LABEL_CHARS else 0,
             "input": key(*parts, tools) if something else 0,
             "output": key(output, calls) if output or calls else 0,
+            "thought": key(self._plain(answer.thought)) if answer.thought else 0,
             "content": key(
                 *(f"{m.role}{m.content}{canonical(m.tool_calls) if m.tool_calls else '[]'}" for m in example.messages),
                 tools,
@@ -214,6 +216,7 @@ class Table:
         self.rehearsal = usable & np.array([s.rehearsal for s in self.sources], dtype=bool)[source]
         self.train = usable & ~self.test & ~self.rehearsal
         pair = self.c["input"] * np.uint64(0x9E3779B97F4A7C15) + self.c["output"] * np.uint64(0xC2B2AE3D27D4EB4F)
+        pair = pair + self.c["thought"] * np.uint64(0xD6E8FEB86659FD93)
         self.pair = np.where((self.c["input"] == 0) | (self.c["output"] == 0), np.uint64(0), pair)
 
     def row(self, i: int) -> dict[str, Any]:

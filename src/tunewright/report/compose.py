@@ -173,6 +173,9 @@ def _limits(suite: Suite, dataset: DatasetRecord, device: str, run: RunRecord) -
         yield f"Held-out cases come from {' and '.join(map(_name, held))}, given apart from the training rows."
     else:
         yield f"Held-out cases come from the same {'source' if sources == 1 else 'sources'} as the training rows."
+    model = run.recipe.get("model")
+    if isinstance(model, Mapping) and model.get("thinking"):
+        yield "Answers are scored without the thoughts before them, which nobody judged."
     form = ", on a base in 4 bits" if run.quantisation else ""
     yield f"Greedy answers, computed in fp32 on a {'CPU' if device == 'cpu' else 'GPU'}{form}; no human judged them."
     sources_of_cases = {case.group for case in suite.cases if case.group is not None}
