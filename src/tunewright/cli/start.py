@@ -75,12 +75,8 @@ def init_project(
             terminal.say(read_as(path.name, reading.shape, reading.reason))
         for part in held if not test else ():
             terminal.say(f"{part['path']}: its split `{part['split']}` is held out: no row of it trains.")
-        if thinks is not None:
-            terminal.say("model.thinking is on: answers come with what was thought before them. Both are learned, and")
-            terminal.say("what stands behind a thought is what is scored.")
-        elif any(reading.thoughts for reading in readings.values()):
-            terminal.say("Some answers come with what was thought before them, and it is not learned as such: not all")
-            terminal.say("files have thoughts, or the base's chat template has no place for them (docs/train.md).")
+        if any(reading.thoughts for reading in readings.values()):
+            _say_of_thoughts(terminal, thinks is not None)
         terminal.say()
         _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")
@@ -100,6 +96,15 @@ def _thinks(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     found = {**recipe, "model": {**model, "thinking": True}}
     _write_recipe(folder, found)
     return found if journey.open_project(folder).renderer.writes_thoughts else None
+
+
+def _say_of_thoughts(terminal: Terminal, learned: bool) -> None:
+    if learned:
+        terminal.say("model.thinking is on: answers come with what was thought before them. Both are learned, and")
+        terminal.say("what stands behind a thought is what is scored.")
+    else:
+        terminal.say("Some answers come with what was thought before them, and it is not learned as such: not all")
+        terminal.say("files have thoughts, or the base's chat template has no place for them (docs/train.md).")
 
 
 @contextlib.contextmanager

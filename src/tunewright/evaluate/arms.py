@@ -64,8 +64,8 @@ def run_arm(
     `template` is the renderer's fingerprint. Predictions are appended to `path` as they are made; answers already there
     or in `also` under the same key (by any arm) are taken over, scored anew. At the end `path` holds one line per case
     of this arm. `progress(done, total)` is told as cases finish. `extra` are the measures for scorers that need more
-    than an answer. An endpoint is sent the messages; its template is its own. A case too long for the model is counted
-    apart. Raises `ModelError` where all are.
+    than an answer. An endpoint is sent the messages; its template is its own. Cases too long are counted apart (all:
+    `ModelError`).
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
@@ -74,13 +74,12 @@ def run_arm(
     asked = [prompts(case) for case in suite.cases]
     rendered = [list(render_prompt(m, case.tools)) for m, case in zip(asked, suite.cases, strict=True)]
     keys = [prediction_key(engine, template, sampling, ids) for ids in rendered]
-    done = _known(name, suite, keys, path, also)
+    done, said = _known(name, suite, keys, path, also), think or (lambda ids: Said("", decode(ids)))
     _tell(progress, len(done), len(suite.cases))
 
     def keep(place: int, answer: Generation) -> None:
-        case = suite.cases[place]
-        made = _prediction(name, case, rendered[place], answer, think or (lambda ids: Said("", decode(ids))))
-        done[place] = rescored(suite, case, made.model_copy(update={"key": keys[place]}))
+        made = _prediction(name, suite.cases[place], rendered[place], answer, said, keys[place])
+        done[place] = rescored(suite, suite.cases[place], made)
         append_line(path, done[place].model_dump(mode="json"))
 
     missing = {place: ids for place, ids in enumerate(rendered) if place not in done}
@@ -90,8 +89,7 @@ def run_arm(
     _generate(engine, missing, sampling, keep, lambda: _tell(progress, len(done) + len(beyond), len(suite.cases)))
     found = _measured(suite, [{**beyond, **done}[place] for place in range(len(keys))], asked, extra)
     found = [beyond.get(place, _answered(row)) for place, row in enumerate(found)]
-    if name in LOOKING_UP:
-        found = [_with_lookup(p, c, m) for p, c, m in zip(found, suite.cases, asked, strict=True)]
+    found = _with_lookups(name, suite, found, asked)
     _settle(path, name, found)
     return found
 
@@ -210,9 +208,14 @@ def _known(name: str, suite: Suite, keys: Sequence[str], path: Path, also: Seque
     return found
 
 
-def _with_lookup(prediction: Prediction, case: Case, messages: Sequence[Mapping[str, Any]]) -> Prediction:
-    """The prediction with, beside its scores, whether what was looked up held the answer."""
-    return prediction.model_copy(update={"scores": {**prediction.scores, RECALL: answer_shown(case, messages)}})
+def _with_lookups(
+    name: str, suite: Suite, rows: list[Prediction], asked: Sequence[Sequence[Mapping[str, Any]]]
+) -> list[Prediction]:
+    """The predictions of an arm that looks something up with, beside their scores, whether that held the answer."""
+    if name not in LOOKING_UP:
+        return rows
+    held = [answer_shown(case, messages) for case, messages in zip(suite.cases, asked, strict=True)]
+    return [row.model_copy(update={"scores": {**row.scores, RECALL: one}}) for row, one in zip(rows, held, strict=True)]
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:
@@ -225,7 +228,9 @@ def _answered(row: Prediction) -> Prediction:
     return row.model_copy(update={"score": 0.0, "scores": dict.fromkeys(row.scores, 0.0)}) if row.unended else row
 
 
-def _prediction(name: str, case: Case, prompt_ids: Sequence[int], answer: Generation, think: Think) -> Prediction:
+def _prediction(
+    name: str, case: Case, prompt_ids: Sequence[int], answer: Generation, think: Think, key: str
+) -> Prediction:
     words = answer.output_ids[:-1] if answer.stopped else answer.output_ids
     said = think(words)
     return Prediction(
@@ -236,6 +241,7 @@ def _prediction(name: str, case: Case, prompt_ids: Sequence[int], answer: Genera
         text=said.answer,
         score=None,
         seconds=answer.seconds,
+        key=key,
         thought=said.thought,
         unended=not said.ended,
     )
