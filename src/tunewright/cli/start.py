@@ -71,13 +71,7 @@ def init_project(
             recipe = thinks
             readings = {path: recognise(path, input=input, output=output, thinking=True) for path in readings}
         _write_recipe(folder, recipe)
-        for path, reading in readings.items():
-            terminal.say(read_as(path.name, reading.shape, reading.reason))
-        for part in held if not test else ():
-            terminal.say(f"{part['path']}: its split `{part['split']}` is held out: no row of it trains.")
-        if any(reading.thoughts for reading in readings.values()):
-            _say_of_thoughts(terminal, thinks is not None)
-        terminal.say()
+        _say_readings(terminal, readings, held if not test else [], thinks is not None)
         _show_first(folder, terminal)
     terminal.say(f"  recipe   {folder / RECIPE}")
     terminal.say(f"  next     tunewright run {folder}")
@@ -98,13 +92,19 @@ def _thinks(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return found if journey.open_project(folder).renderer.writes_thoughts else None
 
 
-def _say_of_thoughts(terminal: Terminal, learned: bool) -> None:
-    if learned:
+def _say_readings(terminal: Terminal, readings: dict[Path, Any], held: list[dict[str, str]], thinks: bool) -> None:
+    """How files are read, what of them is held out, and what comes of their thoughts."""
+    for path, reading in readings.items():
+        terminal.say(read_as(path.name, reading.shape, reading.reason))
+    for part in held:
+        terminal.say(f"{part['path']}: its split `{part['split']}` is held out: no row of it trains.")
+    if thinks:
         terminal.say("model.thinking is on: answers come with what was thought before them. Both are learned, and")
         terminal.say("what stands behind a thought is what is scored.")
-    else:
+    elif any(reading.thoughts for reading in readings.values()):
         terminal.say("Some answers come with what was thought before them, and it is not learned as such: not all")
         terminal.say("files have thoughts, or the base's chat template has no place for them (docs/train.md).")
+    terminal.say()
 
 
 @contextlib.contextmanager

@@ -63,9 +63,8 @@ def run_arm(
     `decode(ids)` text from output ids without the stop token, or `think(ids)` that with the thought before it apart;
     `template` is the renderer's fingerprint. Predictions are appended to `path` as they are made; answers already there
     or in `also` under the same key (by any arm) are taken over, scored anew. At the end `path` holds one line per case
-    of this arm. `progress(done, total)` is told as cases finish. `extra` are the measures for scorers that need more
-    than an answer. An endpoint is sent the messages; its template is its own. Cases too long are counted apart (all:
-    `ModelError`).
+    of this arm. `progress(done, total)` is told as cases finish. `extra` measures what needs more than an answer. An
+    endpoint is sent the messages; its template is its own. Cases too long are counted apart (all: `ModelError`).
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
