@@ -3,6 +3,7 @@
 import pytest
 
 from tunewright.records import Example, Generation, Message
+from tunewright.thoughts import apart
 
 
 class FakeEngine:
@@ -34,8 +35,8 @@ def render(messages, tools):
     return [ord(c) for m in messages for c in f"{m['role']}:{m['content']}\n"]
 
 
-def decode(ids):
-    return "".join(map(chr, ids))
+def read(ids):
+    return apart("".join(map(chr, ids)))
 
 
 def example(text, answer, row, **more):

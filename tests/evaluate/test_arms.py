@@ -10,16 +10,15 @@ from tunewright.evaluate.arms import read_predictions, run_endpoint
 from tunewright.evaluate.verdict import decide
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Example, Message
-from tunewright.thoughts import apart
 
-from .conftest import FakeEngine, decode, example, render
+from .conftest import FakeEngine, example, read, render
 
 
 def arm(name, suite, engine, path, prompts=None, **more):
     settings = {
         "prompts": prompts or (lambda case: case.messages),
         "render_prompt": render,
-        "decode": decode,
+        "said": read,
         "template": "t1",
         "sampling": Sampling(max_new_tokens=64),
         "path": path,
@@ -291,14 +290,14 @@ def test_a_pattern_too_long_to_show_is_left_out():
 
 def test_only_the_answer_behind_a_thought_is_scored_and_a_thought_that_never_ends_is_wrong(tickets, tmp_path):
     suite = make_suite(tickets, SuiteSpec(scorers=("exact", "tone"), primary="tone"), seed=0)
-    right, path, think = gold(suite), tmp_path / "p.jsonl", lambda ids: apart(decode(ids))
+    right, path = gold(suite), tmp_path / "p.jsonl"
 
     def says(prompt):
         return f"<think>a refund or billing?{'' if 'request 7 ' in prompt else f'</think> {right(prompt)}'}"
 
     # Rules of voice find nothing amiss with nothing said.
     extra = measures(suite, tone={"never": ("refund or",), "contractions": True})
-    found = arm("base", suite, FakeEngine(says), path, think=think, extra=extra)
+    found = arm("base", suite, FakeEngine(says), path, extra=extra)
     cut, *_ = [p for p in found if p.unended]
     assert [p.unended for p in found].count(True) == 1
     assert (cut.text, cut.thought, cut.score, cut.error) == ("", "a refund or billing?", 0.0, None)
@@ -306,7 +305,7 @@ def test_only_the_answer_behind_a_thought_is_scored_and_a_thought_that_never_end
     score = decide(suite, {"base": found}).arms[0]
     assert (score.cases, score.unended, score.errors) == (40, 1, 0)
     again = FakeEngine(says)
-    assert arm("base", suite, again, path, think=think, extra=extra) == found and not again.asked
+    assert arm("base", suite, again, path, extra=extra) == found and not again.asked
 
 
 def test_the_answers_a_file_wants_are_those_behind_their_thoughts(tmp_path):

@@ -17,7 +17,7 @@ from tunewright.evaluate.verdict import decide
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Case, Prediction
 
-from .conftest import FakeEngine, decode, example, render
+from .conftest import FakeEngine, example, read, render
 
 SCHEMA = json.dumps({"type": "object", "required": ["kind"], "properties": {"kind": {"enum": ["a", "b"]}}})
 
@@ -108,7 +108,7 @@ def test_perplexity_reads_the_expected_answer_and_what_has_no_model_is_counted_a
         FakeEngine(lambda prompt: "hm"),
         prompts=lambda case: case.messages,
         render_prompt=render,
-        decode=decode,
+        said=read,
         template="t",
         sampling=Sampling(),
         path=tmp_path / "p.jsonl",

@@ -33,12 +33,7 @@ def gates_of(
         _leak(findings),
         *_license(ledger, barred, base, use),
     )
-    return tuple(
-        gate.model_copy(update={"allowed_because": allow[gate.name]})
-        if gate.ok is False and gate.name in allow
-        else gate
-        for gate in gates
-    )
+    return tuple(gate.passed(allow) for gate in gates)
 
 
 def _bad_rows(ledger: Ledger, spec: GateSpec) -> Gate:

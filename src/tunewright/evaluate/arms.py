@@ -25,8 +25,7 @@ from tunewright.store import append_line, digest, read_lines, write_text
 from tunewright.thoughts import Said
 
 Render = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Sequence[int]]
-Decode = Callable[[Sequence[int]], str]
-Think = Callable[[Sequence[int]], Said]
+Read = Callable[[Sequence[int]], Said]
 Progress = Callable[[int, int], None]
 
 # Cases put to the engine at once: many enough to batch well, few enough to lose little when stopped.
@@ -48,23 +47,22 @@ def run_arm(
     *,
     prompts: Prompts = as_given,
     render_prompt: Render,
-    decode: Decode,
+    said: Read,
     template: str,
     sampling: Sampling,
     path: Path,
     progress: Progress | None = None,
     extra: Mapping[str, Measure] = {},
     also: Sequence[Path] = (),
-    think: Think | None = None,
 ) -> list[Prediction]:
     """Answer every case of the suite as arm `name` and score the answers, in the suite's order.
 
     `prompts` makes a case's messages (else they stay as given), `render_prompt(messages, tools)` their token ids,
-    `decode(ids)` text from output ids without the stop token, or `think(ids)` that with the thought before it apart;
-    `template` is the renderer's fingerprint. Predictions are appended to `path` as they are made; answers already there
-    or in `also` under the same key (by any arm) are taken over, scored anew. At the end `path` holds one line per case
-    of this arm. `progress(done, total)` is told as cases finish. `extra` measures what needs more than an answer. An
-    endpoint is sent the messages; its template is its own. Cases too long are counted apart (all: `ModelError`).
+    `said(ids)` what output ids without the stop token say, a thought apart; `template` is the renderer's fingerprint.
+    Predictions are appended to `path` as they are made; answers already there or in `also` under the same key (by any
+    arm) are taken over, scored anew. At the end `path` holds one line per case of this arm. `progress(done, total)` is
+    told as cases finish. `extra` measures what needs more than an answer. An endpoint is sent the messages; its
+    template is its own. Cases too long are counted apart (all: `ModelError`).
     """
     if isinstance(engine, Endpoint):
         return run_endpoint(
@@ -73,7 +71,7 @@ def run_arm(
     asked = [prompts(case) for case in suite.cases]
     rendered = [list(render_prompt(m, case.tools)) for m, case in zip(asked, suite.cases, strict=True)]
     keys = [prediction_key(engine, template, sampling, ids) for ids in rendered]
-    done, said = _known(name, suite, keys, path, also), think or (lambda ids: Said("", decode(ids)))
+    done = _known(name, suite, keys, path, also)
     _tell(progress, len(done), len(suite.cases))
 
     def keep(place: int, answer: Generation) -> None:
@@ -228,10 +226,10 @@ def _answered(row: Prediction) -> Prediction:
 
 
 def _prediction(
-    name: str, case: Case, prompt_ids: Sequence[int], answer: Generation, think: Think, key: str
+    name: str, case: Case, prompt_ids: Sequence[int], answer: Generation, read: Read, key: str
 ) -> Prediction:
     words = answer.output_ids[:-1] if answer.stopped else answer.output_ids
-    said = think(words)
+    said = read(words)
     return Prediction(
         case=case.id,
         arm=name,

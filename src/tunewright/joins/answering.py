@@ -94,14 +94,13 @@ def asked(
         engine,
         prompts=prompts or prompting("base", suite),
         render_prompt=project.render_prompt,
-        decode=project.renderer.decode,
+        said=project.renderer.said,
         template=project.renderer.fingerprint,
         sampling=sampling or project.sampling,
         path=path,
         extra=made_measures(project, suite, local, stage),
         progress=lambda done, total: project.progress(stage, done, total, note or name.replace("_", "-")),
         also=also,
-        think=project.renderer.said,
     )
 
 
