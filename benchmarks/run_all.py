@@ -81,7 +81,7 @@ def row(benchmark: str, result: dict[str, Any]) -> str:
     same = f"{'yes' if equal.get('ok') else 'no'}{f' ({gap:.1e})' if isinstance(gap, float) else ''}" if equal else ""
     cells = [
         f"`python benchmarks/{benchmark}.py --work {result['work']}`",
-        words(result.get("ours") or {k: v for k, v in result.items() if k.endswith("_gb")}),
+        words(result.get("ours") or {k: v for k, v in result.items() if k.endswith(("_gb", "_seconds"))}),
         words(result.get("peer")),
         *(f"{ratio[k]:.2f}×" if isinstance(ratio.get(k), (int, float)) else "" for k in ("speed", "memory")),
         same,

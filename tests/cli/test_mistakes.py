@@ -101,17 +101,17 @@ def test_every_auto_can_be_written_out():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_outside_training_has_its_own_code_and_says_how_to_go_on(cli, monkeypatch, number, code):
-    monkeypatch.setattr("tunewright.cli.app._open", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr("tunewright.journey.open_project", lambda *_, **__: os.kill(os.getpid(), number))
     ran = cli("plan", "--json")
     assert ran.code == code
     assert "same command: tunewright plan --json" in ran.document["error"]["remedy"]
 
 
 def test_what_the_machine_refuses_is_not_called_our_mistake(cli, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", "/p/.tunewright")
 
-    monkeypatch.setattr("tunewright.cli.app._open", refuse)
+    monkeypatch.setattr("tunewright.journey.open_project", refuse)
     ran = cli("plan", "--json")
     assert ran.code == 1
     assert ran.document["error"]["type"] == "StorageError"

@@ -8,7 +8,7 @@ from tests.render.tokenizers import tiny
 from tunewright.errors import RecipeError
 from tunewright.evaluate.arms import rescored
 from tunewright.evaluate.calls import in_our_form
-from tunewright.evaluate.scorers import expected_text
+from tunewright.evaluate.scorers import with_calls
 from tunewright.evaluate.suites import make_suite
 from tunewright.recipe import SuiteSpec
 from tunewright.records import Example, Message, Prediction
@@ -113,7 +113,7 @@ def test_what_a_template_writes_is_what_a_suite_expects(name, calls):
 @pytest.mark.parametrize("name", [name for name in FORMS if name not in ("llama", "hermes")])
 def test_words_before_a_call_stay_words(name):
     found = in_our_form(said(name, Message("assistant", "One moment.", (CALL,))), (WEATHER,))
-    assert found == expected_text("One moment.", (CALL,))
+    assert found == with_calls("One moment.", (CALL,))
 
 
 HELD = {

@@ -92,8 +92,8 @@ def test_the_plan_says_what_dropout_costs_beside_itself(project):
     times = float(dropping.rejected[-1]["why"].partition(" times the tokens")[0].rpartition(" ")[2])
     # Eight rows of a hundred shared tokens and a few of their own.
     assert 3 < times < 8
-    # Both take so much longer, too.
-    assert dropping.hours["expected"] / plain.hours["expected"] == pytest.approx(times, rel=0.15)
+    # It takes longer, too, if not so much: what a layer takes in any step is the same.
+    assert 1.3 < dropping.hours["expected"] / plain.hours["expected"] < 1.5 * times
 
 
 def test_on_a_gpu_the_plan_goes_by_what_the_loop_gives_itself(project, monkeypatch):
@@ -103,6 +103,7 @@ def test_on_a_gpu_the_plan_goes_by_what_the_loop_gives_itself(project, monkeypat
     free = advising.plan_of(opened).memory_gb["weights"] + 0.6
     opened.__dict__["device"] = "cuda"
     monkeypatch.setattr(advising, "_free_gb", lambda project: free)
+    monkeypatch.setattr(models.probe, "rate", lambda *asked: 100.0)
     plan = advising.plan_of(opened)
     assert plan.heaviest in ("trial", "step")
     assert plan.fits and plan.memory_gb["high"] <= plan.free_gb + 1e-3

@@ -47,21 +47,33 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: found["name"])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: found["capability"])
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: found["bfloat16"])
-    monkeypatch.setattr(probe, "_rate", lambda shape, dtype, device: found["rates"][str(dtype).partition(".")[2]])
+    monkeypatch.setattr(probe, "_rate", lambda shape, dtype, *more: found["rates"][str(dtype).partition(".")[2]])
     return found
 
 
 def test_what_one_card_did_is_not_taken_for_another(card: dict[str, Any]) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(64, 32))
     model.get_output_embeddings = lambda: None  # type: ignore[assignment]
-    assert probe.choose_precision(model, "cuda") == ("bfloat16", {"float32": 10.0, "bfloat16": 90.0})
+    assert (probe.precision(model, "cuda"), probe.rate(model, "bfloat16", "cuda")) == ("bfloat16", 90.0)
     card |= {"name": "T4", "capability": (7, 5), "rates": {"float32": 4.0, "bfloat16": 1.0}}
-    assert probe.choose_precision(model, "cuda") == ("float32", {"float32": 4.0, "bfloat16": 1.0})
+    assert (probe.precision(model, "cuda"), probe.rate(model, "float32", "cuda")) == ("float32", 4.0)
+
+
+def test_a_rate_that_was_kept_while_the_machine_was_busy_does_not_stay(card: dict[str, Any]) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32))
+    model.get_output_embeddings = lambda: None  # type: ignore[assignment]
+    assert probe.precision(model, "cuda") == "bfloat16"
+    card["rates"] = {"float32": 500.0, "bfloat16": 400.0}
+    assert probe.rate(model, "bfloat16", "cuda") == 400.0
+    assert probe.precision(model, "cuda") == "bfloat16", "a run that is resumed goes on in the type it began in"
+    for now in (1.0, 430.0):
+        card["rates"] = {"float32": now, "bfloat16": now}
+        assert probe.rate(model, "bfloat16", "cuda") == 400.0, "a busy moment and a little more change nothing"
 
 
 def test_a_card_that_only_imitates_bfloat16_computes_in_float32(card: dict[str, Any]) -> None:
     card["bfloat16"] = False
     model = torch.nn.Sequential(torch.nn.Linear(64, 32))
     model.get_output_embeddings = lambda: None  # type: ignore[assignment]
-    assert probe.choose_precision(model, "cuda")[0] == "float32"
-    assert probe.choose_precision(model, "cpu")[0] == "bfloat16", "a processor is asked by its rates alone"
+    assert probe.precision(model, "cuda") == "float32"
+    assert probe.precision(model, "cpu") == "bfloat16", "a processor is asked by its rates alone"

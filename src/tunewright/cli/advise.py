@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Held, Input, Json, Output, Sets, belongs
 
 _RECIPE = "tunewright.yaml"
@@ -65,9 +66,6 @@ def advise(
     debug: Debug = False,
 ) -> None:
     """Should you tune at all, or what instead? No training."""
-    from tunewright.cli.terminal import Terminal
-
-    terminal = Terminal(as_json=json)
     told: dict[str, Any] = {"task": task, "privacy": privacy, "decide.requests": requests, "decide.cost": cost}
     told |= {"decide.needs": needs, "decide.changes": changes, "decide.cite": cite}
     answers = _settings(told)
@@ -77,8 +75,8 @@ def advise(
         belongs({"--rows": rows is not None}, "where there are no rows yet", "Here they are counted.")
     if not given and not (answers or set or rows is not None) and _somebody_answers(json):
         answers, rows = _asked()
-    decision = _decided(given, files, [*(set or ()), *answers], rows, terminal)
-    raise typer.Exit(_tell(decision, terminal))
+    opening = Opening(json, [*(set or ()), *answers])
+    raise typer.Exit(_tell(_decided(given, files, rows, opening), opening.terminal))
 
 
 def _settings(told: dict[str, Any]) -> list[str]:
@@ -87,23 +85,20 @@ def _settings(told: dict[str, Any]) -> list[str]:
     return [f"{key}={_json.dumps(value, ensure_ascii=False)}" for key, value in kept.items()]
 
 
-def _decided(given: list[Path], files: dict[str, Any], settings: list[str], rows: int | None, terminal: Any) -> Any:
+def _decided(given: list[Path], files: dict[str, Any], rows: int | None, opening: Opening) -> Any:
     """The decision on a project, on data files, or on answers alone."""
-    from tunewright import journey
     from tunewright.cli import show
-    from tunewright.cli.state import stop
     from tunewright.joins import advising
 
     if not given:
         belongs(files, "with data files", "Name the data files before them.")
-        return advising.without_data(settings, rows=rows)
-    options = {"tell": terminal, "should_stop": stop.asked}
+        return advising.without_data(opening.sets, rows=rows)
     if show.is_recipe(given):
         belongs(files, "with data files", "Say it in the recipe, or for this once with --set, as --set model=PATH.")
-        return advising.decide(journey.open_project(given[0], settings, **options))
+        return advising.decide(opening.project(given[0]))
     about = {name.removeprefix("--"): value for name, value in files.items() if name != "--test"}
     about["model"] = about["model"] or "seedling"
-    return advising.decide(journey.open_files(given, files["--test"] or [], overrides=settings, **about, **options))
+    return advising.decide(opening.files(given, files["--test"], **about))
 
 
 def _somebody_answers(as_json: bool) -> bool:
@@ -151,6 +146,5 @@ def _tell(decision: Any, terminal: Any) -> int:
     if first:
         terminal.paragraph(first, first="  first    ", rest="           ")
     terminal.say(f"  next     {decision.next}")
-    if terminal.as_json:
-        terminal.document(decision.as_dict())
+    terminal.document(decision.as_dict())
     return 0 if decision.advice.tune else show.NO

@@ -14,6 +14,7 @@ from tunewright.cli.data import data_app
 from tunewright.cli.data_review import review_app as drafts_app
 from tunewright.cli.evidence import review_app, trials
 from tunewright.cli.exchange import exchange_app
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Held, Input, Json, Output, ProjectPath, RunName, Sets, Where, belongs
 from tunewright.cli.synthesis import synthesise
 
@@ -32,88 +33,6 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest un
 Which = Annotated[str | None, typer.Option("--run", help="With --resume: the run to go on with, or a part of its id.")]
 
 
-def _open(
-    path: Path, sets: list[str] | None, allow: list[str] | None, because: str | None, strict: bool, as_json: bool
-) -> tuple[Any, Any]:
-    """The project at `path` and the terminal that is told how it goes."""
-    from tunewright import journey
-
-    options = _options(allow, because, strict, as_json)
-    return journey.open_project(path, sets or (), **options), options["tell"]
-
-
-def _open_run(
-    path: Path,
-    name: str | None,
-    sets: list[str] | None,
-    allow: list[str] | None,
-    because: str | None,
-    as_json: bool,
-    *,
-    strict: bool = False,
-    resume: bool = False,
-) -> tuple[Any, Any]:
-    """The project as its run was started, settings given beside the recipe then included; and the terminal."""
-    from tunewright import journey
-    from tunewright.cli import words
-
-    options = _options(allow, because, strict, as_json)
-    project = journey.open_run(path, name, sets or (), resume=resume, **options)
-    for line in words.settings_kept(project.overrides, len(sets or ())):
-        options["tell"].say(line, style="dim")
-    return project, options["tell"]
-
-
-def _open_files(
-    train: list[Path],
-    test: list[Path],
-    files: dict[str, Any],
-    allow: list[str] | None,
-    because: str | None,
-    strict: bool,
-    as_json: bool,
-) -> tuple[Any, Any]:
-    """Data files without a recipe, and the terminal."""
-    from tunewright import journey
-
-    options = _options(allow, because, strict, as_json)
-    return journey.open_files(train, test, **files, **options), options["tell"]
-
-
-def _start(
-    path: Path,
-    resume: bool,
-    which: str | None,
-    sets: list[str] | None,
-    allow: list[str] | None,
-    because: str | None,
-    strict: bool,
-    as_json: bool,
-) -> tuple[Any, Any]:
-    """The project to start a run of, or to go on with the run called `which`, or the newest unfinished."""
-    if resume:
-        project, terminal = _open_run(path, which, sets, allow, because, as_json, strict=strict, resume=True)
-        terminal.say(f"  goes on with run {project.begun.id}", style="dim")
-        return project, terminal
-    belongs({"--run": which}, "with --resume", "Without it, a new run begins.")
-    return _open(path, sets, allow, because, strict, as_json)
-
-
-def _options(allow: list[str] | None, because: str | None, strict: bool, as_json: bool) -> dict[str, Any]:
-    from tunewright.cli.state import stop
-    from tunewright.cli.terminal import Terminal
-    from tunewright.errors import RecipeError
-    from tunewright.records import GATES
-
-    unknown = [name for name in allow or () if name not in GATES]
-    if unknown:
-        raise RecipeError(f"there is no gate `{unknown[0]}`.", where="--allow", remedy=f"Gates: {', '.join(GATES)}.")
-    if allow and not (because or "").strip():
-        raise RecipeError("--allow needs a reason.", remedy='Add --because "why this gate may be passed".')
-    permitted = dict.fromkeys(allow or (), because or "")
-    return {"allow": permitted, "strict": strict, "tell": Terminal(as_json=as_json), "should_stop": stop.asked}
-
-
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder to make the sample project in.")] = Path("demo"),
@@ -125,8 +44,8 @@ def demo(
     from tunewright.cli.start import make_demo
 
     recipe = make_demo(out)
-    project, terminal = _open(recipe, None, None, None, False, json)
-    raise typer.Exit(show.run_all(project, terminal, resume=False, name=str(out), demo=True))
+    opening = Opening(json)
+    raise typer.Exit(show.run_all(opening.project(recipe), opening.terminal, resume=False, name=str(out), demo=True))
 
 
 @app.command()
@@ -175,17 +94,17 @@ def check(
     """Audit the data: findings, ledger, split, report."""
     from tunewright.cli import show
 
+    opening = Opening(json, set, allow, because, strict)
     given, logs = path or [Path()], [str(p.resolve()) for p in requests or ()]
     if show.is_recipe(given):
         about = {"--test": test, "--model": model, "--license": license, "--input": input, "--output": output}
         belongs(about, "with data files", "Say it in the recipe, or for this once with --set, as --set model=PATH.")
         asked = [f"data.requests={_json.dumps(logs, ensure_ascii=False)}"] if logs else []
-        project, terminal = _open(given[0], [*(set or ()), *asked], allow, because, strict, json)
+        project = opening.project(given[0], *asked)
     else:
         belongs({"--set": set}, "with a recipe", "Without one: --model, --license, --input, --output, --requests.")
-        files = {"model": model, "license": license, "input": input, "output": output, "requests": logs}
-        project, terminal = _open_files(given, test or [], files, allow, because, strict, json)
-    raise typer.Exit(show.check(project, terminal))
+        project = opening.files(given, test, model=model, license=license, input=input, output=output, requests=logs)
+    raise typer.Exit(show.check(project, opening.terminal))
 
 
 @app.command()
@@ -193,8 +112,8 @@ def plan(path: ProjectPath = Path(), set: Sets = None, json: Json = False, debug
     """Will it fit, how long, at what price?"""
     from tunewright.cli import show
 
-    project, terminal = _open(path, set, None, None, False, json)
-    raise typer.Exit(show.plan(project, terminal))
+    opening = Opening(json, set)
+    raise typer.Exit(show.plan(opening.project(path), opening.terminal))
 
 
 @app.command()
@@ -213,12 +132,11 @@ def baseline(
     from tunewright.cli import show
     from tunewright.cli.ranked import rank_bases
 
+    opening = Opening(json, set, allow, because)
     if models is not None:
-        terminal = _options(allow, because, False, json)["tell"]
-        opened = lambda name: _open(path, [*(set or ()), f"model={name}"], allow, because, False, json)[0]  # noqa: E731
-        raise typer.Exit(rank_bases(models, opened, terminal))
-    project, terminal = _open(path, set, allow, because, False, json)
-    raise typer.Exit(show.baseline(project, terminal))
+        of_base = lambda name: opening.project(path, f"model={name}")  # noqa: E731
+        raise typer.Exit(rank_bases(models, of_base, opening.terminal))
+    raise typer.Exit(show.baseline(opening.project(path), opening.terminal))
 
 
 @app.command()
@@ -236,8 +154,8 @@ def train(
     """Tune; keep the checkpoint best on validation."""
     from tunewright.cli import show
 
-    project, terminal = _start(path, resume, which, set, allow, because, strict, json)
-    raise typer.Exit(show.train(project, terminal, resume=resume))
+    opening = Opening(json, set, allow, because, strict)
+    raise typer.Exit(show.train(opening.begun(path, resume, which), opening.terminal, resume=resume))
 
 
 @app.command()
@@ -253,8 +171,8 @@ def evaluate(
     """All arms on the same cases: verdict and report."""
     from tunewright.cli import show
 
-    opened, terminal = _open_run(project, run, set, allow, because, json)
-    raise typer.Exit(show.evaluate(opened, terminal, run))
+    opening = Opening(json, set, allow, because)
+    raise typer.Exit(show.evaluate(opening.run(project, run), opening.terminal, run))
 
 
 @app.command()
@@ -270,8 +188,8 @@ def export(
     """Write adapter or merged model, with its proof."""
     from tunewright.cli import show
 
-    opened, terminal = _open_run(project, run, None, None, None, json)
-    raise typer.Exit(show.export(opened, terminal, run, to))
+    opening = Opening(json)
+    raise typer.Exit(show.export(opening.run(project, run), opening.terminal, run, to))
 
 
 @app.command()
@@ -289,8 +207,9 @@ def run(
     """The gated journey, from check to export."""
     from tunewright.cli import show
 
-    project, terminal = _start(path, resume, which, set, allow, because, strict, json)
-    raise typer.Exit(show.run_all(project, terminal, resume=resume, name=str(path)))
+    opening = Opening(json, set, allow, because, strict)
+    project = opening.begun(path, resume, which)
+    raise typer.Exit(show.run_all(project, opening.terminal, resume=resume, name=str(path)))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Json, ProjectPath, Sets
 
 
@@ -31,15 +32,13 @@ def curve(
     debug: Debug = False,
 ) -> None:
     """Would more rows help? Trains on parts of the data."""
-    from tunewright import journey
     from tunewright.cli.state import stop
-    from tunewright.cli.terminal import Terminal
     from tunewright.joins import curve as curves
 
     cost = _cost(minutes_per_row, hourly, point_value)
     parts = _parts(fractions)
-    terminal = Terminal(as_json=json)
-    project = journey.open_project(path, set or (), tell=terminal, should_stop=stop.asked)
+    opening = Opening(json, set)
+    project, terminal = opening.project(path), opening.terminal
     stop.patient = True
     found = curves.learning_curve(project, parts, seeds=seeds, target=target, cost=cost)
     terminal.say()
@@ -47,8 +46,7 @@ def curve(
         terminal.say(line)
     terminal.say()
     terminal.say(f"  report   {found.report}")
-    if json:
-        terminal.document(found.as_dict())
+    terminal.document(found.as_dict())
 
 
 def _parts(given: str) -> list[float]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Input, Json, Output, ProjectPath, Sets, Where
 
 data_app = typer.Typer(
@@ -29,18 +30,15 @@ def show(
     """Print rendered examples, with what is supervised coloured."""
     from tunewright import journey
     from tunewright.cli.show import print_example
-    from tunewright.cli.state import stop
-    from tunewright.cli.terminal import Terminal
 
-    terminal = Terminal(as_json=json)
-    project = journey.open_project(path, set or (), tell=terminal, should_stop=stop.asked)
-    shown = journey.rendered(project, count=count, split=split, row=row)
+    opening = Opening(json, set)
+    terminal = opening.terminal
+    shown = journey.rendered(opening.project(path), count=count, split=split, row=row)
     for name, spans in shown:
         print_example(terminal, name, spans)
-    if json:
-        terminal.document(
-            {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
-        )
+    terminal.document(
+        {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
+    )
 
 
 @data_app.command("fix")
@@ -54,16 +52,14 @@ def fix(
     debug: Debug = False,
 ) -> None:
     """Act on findings: write the next dataset version and say what it changes. Ends with 3 if a gate says no to it."""
-    from tunewright import journey
     from tunewright.cli.show import NO
-    from tunewright.cli.terminal import Terminal
     from tunewright.errors import DataError
     from tunewright.joins.amending import keep_accepted
 
     if not accept:
         raise DataError("no finding is named.", remedy="Name one: tunewright data fix --accept near_duplicate")
-    terminal = Terminal(as_json=json)
-    project = journey.open_project(path, (), tell=terminal)
+    opening = Opening(json)
+    project, terminal = opening.project(path), opening.terminal
     done = project.fixed(accept)
     counts = done.diff.counts
     terminal.say(
@@ -84,8 +80,7 @@ def fix(
     no = [gate for gate in done.audit.gates if gate.blocks]
     for gate in no:
         terminal.say(f"  ✗ {gate.name}: {gate.message}", style="red")
-    if json:
-        terminal.document({"before": done.before.id, "diff": done.diff.model_dump(mode="json"), **done.audit.as_dict()})
+    terminal.document({"before": done.before.id, "diff": done.diff.model_dump(mode="json"), **done.audit.as_dict()})
     if no:
         raise typer.Exit(NO)
 
@@ -105,8 +100,7 @@ def log(project: Where = Path(), json: Json = False, debug: Debug = False) -> No
         terminal.say(f"{record.id}  {record.ledger.used:,} of {record.ledger.read:,} rows used  {splits}{made}")
     if not records:
         terminal.say("No version yet. Make one: tunewright check")
-    if json:
-        terminal.document({"versions": [record.model_dump(mode="json") for record in records]})
+    terminal.document({"versions": [record.model_dump(mode="json") for record in records]})
 
 
 @data_app.command("diff")
@@ -126,8 +120,7 @@ def diff(
     for name, count in found.counts.items():
         terminal.say(f"{count:,} {name}")
         _names(terminal, name, getattr(found, name))
-    if json:
-        terminal.document(found.model_dump(mode="json"))
+    terminal.document(found.model_dump(mode="json"))
 
 
 @data_app.command("card")
@@ -150,8 +143,7 @@ def card(
         terminal.say(f"  card     {out}")
     elif not json:
         typer.echo(text, nl=False)
-    if json:
-        terminal.document({"card": text, "path": str(out.absolute()) if out else None})
+    terminal.document({"card": text, "path": str(out.absolute()) if out else None})
 
 
 @data_app.command("convert")
@@ -184,15 +176,14 @@ def convert(
         terminal.say(f"{len(refused):,} more left out, because they do not fit {to}:")
         _reasons(terminal, refused)
     terminal.say(f"  file     {out}")
-    if json:
-        terminal.document(
-            {
-                "path": str(out.absolute()),
-                "rows": len(rows),
-                "left_out": [{"row": name, "reason": reason} for name, reason in faults],
-                "refused": [{"row": name, "reason": reason} for name, reason in refused],
-            }
-        )
+    terminal.document(
+        {
+            "path": str(out.absolute()),
+            "rows": len(rows),
+            "left_out": [{"row": name, "reason": reason} for name, reason in faults],
+            "refused": [{"row": name, "reason": reason} for name, reason in refused],
+        }
+    )
 
 
 def _reasons(terminal: Any, rows: list[tuple[str, str]]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Json, Where
 from tunewright.cli.words import in_a_line
 
@@ -24,13 +25,11 @@ Every = Annotated[bool, typer.Option("--all", help="All candidates that wait.")]
 
 def _opened(path: Path, as_json: bool) -> tuple[Any, Any, Any]:
     """Project, shelf and terminal."""
-    from tunewright import journey
-    from tunewright.cli.terminal import Terminal
     from tunewright.joins import synthesising
 
-    terminal = Terminal(as_json=as_json)
-    project = journey.open_project(path, (), tell=terminal)
-    return project, synthesising.shelf(project), terminal
+    opening = Opening(as_json)
+    project = opening.project(path)
+    return project, synthesising.shelf(project), opening.terminal
 
 
 @review_app.command("list")
@@ -105,8 +104,7 @@ def export(
     sheet.write(out, waiting)
     terminal.say(f"  sheet    {out}  ({len(waiting):,} candidates)")
     terminal.say(f"  next     tunewright data review import {out} --project {project}")
-    if json:
-        terminal.document({"sheet": str(out.resolve()), "candidates": len(waiting)})
+    terminal.document({"sheet": str(out.resolve()), "candidates": len(waiting)})
 
 
 @review_app.command("import")

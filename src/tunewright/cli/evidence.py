@@ -7,24 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Json, RunName, Where
 
 review_app = typer.Typer(help="Let people compare two arms, blind.", no_args_is_help=True, rich_markup_mode=None)
 
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: trials.cases=50. Repeatable.")]
-
-
-def _opened(project: Path, run: str | None, as_json: bool, sets: list[str] | None = None) -> tuple[Any, Any]:
-    """The project as its run was started, and the terminal."""
-    from tunewright import journey
-    from tunewright.cli.terminal import Terminal
-    from tunewright.cli.words import settings_kept
-
-    terminal = Terminal(as_json=as_json)
-    opened = journey.open_run(project, run, sets or (), trained=False, tell=terminal)
-    for line in settings_kept(opened.overrides, len(sets or ())):
-        terminal.say(line, style="dim")
-    return opened, terminal
 
 
 def _arm(predictions: Any, name: str, run: str) -> Any:
@@ -53,7 +41,8 @@ def export(
     from tunewright.joins.scored import scored_answers
     from tunewright.review import write_sheets
 
-    opened, terminal = _opened(project, run, json)
+    opening = Opening(json)
+    opened, terminal = opening.run(project, run, trained=False), opening.terminal
     folder = opened.folder.run(run)
     stored = scored_answers(opened, folder)
     one, other = (_arm(stored, name, folder.id) for name in (first, second))
@@ -64,8 +53,7 @@ def export(
         terminal.say(f"  sheet    {sheet}")
     terminal.say(f"  key      {out / 'key.json'} (keep it from the reviewers)")
     terminal.say(f"  next     tunewright review import {out}")
-    if json:
-        terminal.document({"sheets": [str(s.resolve()) for s in sheets], "key": str((out / "key.json").resolve())})
+    terminal.document({"sheets": [str(s.resolve()) for s in sheets], "key": str((out / "key.json").resolve())})
 
 
 @review_app.command("import")
@@ -89,8 +77,7 @@ def import_(
     for name, value in found.agreement.items():
         if value is not None:
             terminal.say(f"    agreement, {name}: {value:.2f}")
-    if json:
-        terminal.document(found.model_dump(mode="json"))
+    terminal.document(found.model_dump(mode="json"))
 
 
 @review_app.command("judge")
@@ -108,7 +95,8 @@ def judge(
     from tunewright.joins.scored import scored_answers
     from tunewright.project import outcome_of
 
-    opened, terminal = _opened(project, run, json)
+    opening = Opening(json)
+    opened, terminal = opening.run(project, run, trained=False), opening.terminal
     folder = opened.folder.run(run)
     stored = scored_answers(opened, folder)
     rival = second or ((outcome_of(folder) or {}).get("verdict") or {}).get("against") or "base"
@@ -128,8 +116,7 @@ def judge(
             f", κ {known.kappa:.2f} [{known.kappa_low:.2f}, {known.kappa_high:.2f}], {known.pairs} pairs"
         )
     terminal.say(f"    {found.gate.message}")
-    if json:
-        terminal.document(found.model_dump(mode="json"))
+    terminal.document(found.model_dump(mode="json"))
     raise typer.Exit(NO if found.gate.ok is False else 0)
 
 
@@ -145,7 +132,8 @@ def trials(
     """What the suite does not ask: forgetting, careless wording, memorised text, refusals."""
     from tunewright.joins import beyond
 
-    opened, terminal = _opened(project, run, json, set)
+    opening = Opening(json, set)
+    opened, terminal = opening.run(project, run, trained=False), opening.terminal
     found = beyond.trials(opened, opened.folder.run(run), cases=cases, safety=safety)
     terminal.say()
     general = found.forgetting
@@ -176,5 +164,4 @@ def trials(
         )
     terminal.say()
     terminal.say(f"  next     tunewright evaluate {found.run} --project {project}   puts this into the report")
-    if json:
-        terminal.document(found.model_dump(mode="json"))
+    terminal.document(found.model_dump(mode="json"))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Json, RunName, Where
 
 exchange_app = typer.Typer(
@@ -40,8 +41,7 @@ def harness(
         terminal.say(f"    {arm.name:<6} {100 * arm.score:5.1f} %  [{100 * arm.low:.1f}, {100 * arm.high:.1f}]")
     for line in verdict_lines(found.verdict, found.arms):
         terminal.say(line)
-    if json:
-        terminal.document({"metric": ours.metric, "filter": ours.filter, **found.model_dump(mode="json")})
+    terminal.document({"metric": ours.metric, "filter": ours.filter, **found.model_dump(mode="json")})
     if found.verdict.decision != "ship":
         raise typer.Exit(3)
 
@@ -55,16 +55,14 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Write a run's answers as logs of Inspect, one per arm, for `inspect view`."""
-    from tunewright import journey
-    from tunewright.cli.terminal import Terminal
     from tunewright.evaluate import verdict
     from tunewright.exchange import inspect_log
     from tunewright.joins.scored import scored_answers
     from tunewright.records import TUNED, RunRecord
     from tunewright.store import read_json, write_json
 
-    terminal = Terminal(as_json=json)
-    opened = journey.open_run(project, run, trained=False, tell=terminal)
+    opening = Opening(json)
+    opened, terminal = opening.run(project, run, trained=False), opening.terminal
     folder = opened.folder.run(run)
     stored = scored_answers(opened, folder)
     record = read_json(folder.record, RunRecord)
@@ -86,5 +84,4 @@ def inspect(
         files.append(str(path.resolve()))
         terminal.say(f"  log      {path}")
     terminal.say(f"  next     inspect view --log-dir {out}")
-    if json:
-        terminal.document({"run": folder.id, "logs": files})
+    terminal.document({"run": folder.id, "logs": files})

@@ -40,6 +40,5 @@ def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) ->
             f"Not told from the first on {found[0].cases:,} cases: {names}. The smallest of them: {smaller.model}."
         )
     terminal.say("An untuned score is no promise of a tuned one: where two are near, tune both.")
-    if terminal.as_json:
-        terminal.document({"models": [one.model_dump(mode="json") for one in found]})
+    terminal.document({"models": [one.model_dump(mode="json") for one in found]})
     return NO if any(blocks(one.gates) for one in found) else 0

@@ -43,8 +43,7 @@ def check(project: Any, terminal: Terminal) -> int:
         terminal.say("  next     tunewright init my-project --data FILE")
     else:
         terminal.say(f"  next     {project.command('run')}")
-    if terminal.as_json:
-        terminal.document(done.as_dict())
+    terminal.document(done.as_dict())
     return 0 if ok else NO
 
 
@@ -93,8 +92,7 @@ def plan(project: Any, terminal: Terminal) -> int:
         terminal.paragraph(f"{served} {engine['engine']}: {engine['why']}")
     terminal.say()
     advice(terminal, made.advice)
-    if terminal.as_json:
-        terminal.document(made.model_dump(mode="json"))
+    terminal.document(made.model_dump(mode="json"))
     return 0
 
 
@@ -130,10 +128,9 @@ def train(project: Any, terminal: Terminal, *, resume: bool) -> int:
         terminal.say(f"  run      {result.run}")
         where = "" if project.folder.root == Path.cwd() else f" --project {shlex.quote(_short(project.folder.root))}"
         terminal.say(f"  next     tunewright evaluate {result.run}{where}")
-    if terminal.as_json:
-        terminal.document(
-            {**(result.model_dump(mode="json") if result else {"run": None}), "gates": [_dump(g) for g in gates]}
-        )
+    terminal.document(
+        {**(result.model_dump(mode="json") if result else {"run": None}), "gates": [_dump(g) for g in gates]}
+    )
     return 0 if ok and result else NO
 
 
@@ -149,8 +146,7 @@ def export(project: Any, terminal: Terminal, run: str | None, to: str) -> int:
     artifact = journey.export(project, run, to)
     terminal.say()
     terminal.say(f"  artifact {artifact.path}")
-    if terminal.as_json:
-        terminal.document(artifact.model_dump(mode="json"))
+    terminal.document(artifact.model_dump(mode="json"))
     return 0 if artifact.certificate.ok else NO
 
 
@@ -174,8 +170,7 @@ def run_all(project: Any, terminal: Terminal, *, resume: bool, name: str, demo: 
         terminal.say(f"  talk     tunewright chat {name}")
     if demo:
         terminal.say("  yours    tunewright init my-project --data my.jsonl")
-    if terminal.as_json:
-        terminal.document(outcome.as_dict(terminal.seconds))
+    terminal.document(outcome.as_dict(terminal.seconds))
     shipped = outcome.verdict is not None and outcome.verdict.decision == "ship"
     return 0 if ok and shipped else NO
 
@@ -213,8 +208,7 @@ def runs(folder: Path, terminal: Terminal, name: str | None) -> int:
             terminal.say(f"  {key:<8} {rows[0][key]}")
     if not rows:
         terminal.say("No run yet. Start one: tunewright run")
-    if terminal.as_json:
-        terminal.document(rows[0] if name is not None else {"runs": rows})
+    terminal.document(rows[0] if name is not None else {"runs": rows})
     return 0
 
 
@@ -235,8 +229,7 @@ def _outcome(terminal: Terminal, outcome: Any) -> int:
     ok = _gates(terminal, outcome.gates, only_no=True)
     terminal.say()
     terminal.say(f"  report   {_short(outcome.report)}")
-    if terminal.as_json:
-        terminal.document(outcome.as_dict(terminal.seconds))
+    terminal.document(outcome.as_dict(terminal.seconds))
     no = outcome.verdict is not None and outcome.verdict.decision != "ship"
     return NO if no or not ok else 0
 

@@ -163,14 +163,13 @@ def write_schema(out: Path | None, *, as_json: bool) -> int:
     from tunewright.recipe import Recipe
     from tunewright.store import write_json
 
-    terminal = Terminal(as_json=as_json)
+    terminal = Terminal(as_json=as_json or out is None)  # without a file, the document is the answer
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
     if out is None:
         terminal.document(schema)
         return 0
     write_json(out, schema)
-    if as_json:
-        terminal.document({"path": str(out.resolve())})
+    terminal.document({"path": str(out.resolve())})
     terminal.say(f"{out}: name it in your editor, or put this on the recipe's first line:")
     terminal.say(f"    # yaml-language-server: $schema={out}")
     return 0

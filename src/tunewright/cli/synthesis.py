@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tunewright.cli.opening import Opening
 from tunewright.cli.options import Debug, Json, ProjectPath
 from tunewright.cli.words import in_a_line
 
@@ -34,14 +35,11 @@ def synthesise(
     debug: Debug = False,
 ) -> None:
     """Ask a teacher model for more rows; they wait for your review, and nothing trains on them before."""
-    from tunewright import journey
     from tunewright.cli.state import stop
-    from tunewright.cli.terminal import Terminal
     from tunewright.joins import synthesising
 
-    terminal = Terminal(as_json=json)
-    overrides = _overrides(url, model, key_env, region, prices)
-    project = journey.open_project(path, overrides, tell=terminal, should_stop=stop.asked)
+    opening = Opening(json, _overrides(url, model, key_env, region, prices))
+    project, terminal = opening.project(path), opening.terminal
     stop.patient = True
     made = synthesising.synthesise(project, kind=kind, count=count, seed=seed, only=label or (), slice=slice)
     stop.patient = False
@@ -51,8 +49,7 @@ def synthesise(
         terminal.say(f"  sheet    tunewright data review export --project {path} --out sheet.csv")
     else:
         terminal.say("  nothing  is left to review; another --seed shows the teacher other rows")
-    if json:
-        terminal.document(made.model_dump(mode="json"))
+    terminal.document(made.model_dump(mode="json"))
 
 
 def _say_set_aside(terminal: Any, made: Any) -> None:

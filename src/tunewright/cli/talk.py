@@ -50,8 +50,7 @@ def talk(name: str, project: Path, say: str | None, max_new_tokens: int, *, as_j
         if reply.thought:
             terminal.say(f"thought: {reply.thought}", style="dim")
         terminal.say(reply.content)
-    if as_json:
-        terminal.document({"model": speaker.name, "messages": [m.as_dict() for m in history]})
+    terminal.document({"model": speaker.name, "messages": [m.as_dict() for m in history]})
     return 0
 
 

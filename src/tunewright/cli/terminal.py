@@ -101,7 +101,9 @@ class Terminal:
             self.say(line, style)
 
     def document(self, value: Any) -> None:
-        """The one JSON document on stdout."""
+        """The one JSON document on stdout, where it was asked for."""
+        if not self.as_json:
+            return
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
         sys.stdout.flush()
 

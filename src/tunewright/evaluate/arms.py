@@ -278,7 +278,7 @@ def classify(
 
     None where the answers are not classes (or training rows hold fewer than two).
     """
-    answers = [expected_text(e.answer.content, e.answer.tool_calls).strip() for e in train]
+    answers = [expected_text(e.answer).strip() for e in train]
     if not suite.labels or len(set(answers)) < 2:
         return None
     model = Classifier([question([m.as_dict() for m in e.prompt]) for e in train], answers)

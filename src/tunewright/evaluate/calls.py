@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewright.evaluate.scorers import expected_text
+from tunewright.evaluate.scorers import with_calls
 
 Call = dict[str, Any]
 Tools = Sequence[Mapping[str, Any]]
@@ -78,7 +78,7 @@ def in_our_form(text: str, tools: Tools) -> str:
     for found in (_xml(text, tools), _named(text), _gemma(text), _marked(text), _bare(text), _pythonic(text)):
         if found is not None:
             words, calls = found
-            return expected_text(_BETWEEN.sub("", words).strip(), calls)
+            return with_calls(_BETWEEN.sub("", words).strip(), calls)
     return text
 
 

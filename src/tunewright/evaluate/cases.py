@@ -71,7 +71,7 @@ def _read(line: str, where: str, system: str | None, thinking: bool) -> Case:
         group=str(row["group"]) if row.get("group") is not None else None,
         messages=tuple(turn.as_dict() for turn in asked),
         tools=tuple(dict(tool) for tool in tools),
-        expected=expected_text(answer.content, answer.tool_calls),
+        expected=expected_text(answer),
         slices={str(k): str(v) for k, v in slices.items()} if isinstance(slices, dict) else {},
     )
 

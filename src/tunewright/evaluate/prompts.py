@@ -72,7 +72,7 @@ def prompt_variants(
 
 def _form(suite: Suite, train: Sequence[Example]) -> str:
     """The form of the answer, as the training rows show it."""
-    answers = [expected_text(e.answer.content, e.answer.tool_calls) for e in train]
+    answers = [expected_text(e.answer) for e in train]
     if suite.primary in ("choice", "exact", "normalised") and suite.labels:
         listed = [label for label, _ in Counter(a.strip() for a in answers).most_common(MOST_LISTED)]
         return f"Answer with exactly one of these labels and nothing else: {', '.join(sorted(listed))}."

@@ -202,7 +202,4 @@ def cut(text: str, most: int, overlap: int) -> list[str]:
 
 def rows_as_passages(train: Sequence[Example]) -> list[str]:
     """Training rows as a library, where the recipe names no documents."""
-    return [
-        f"{question([m.as_dict() for m in e.prompt])}\n→ {expected_text(e.answer.content, e.answer.tool_calls)}"
-        for e in train
-    ]
+    return [f"{question([m.as_dict() for m in e.prompt])}\n→ {expected_text(e.answer)}" for e in train]

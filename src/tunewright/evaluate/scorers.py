@@ -24,7 +24,7 @@ from tunewright.evaluate.leaves import leaf_f1, parse
 from tunewright.evaluate.manners import toxicity
 from tunewright.evaluate.overlap import OVERLAP
 from tunewright.evaluate.sandbox import python_tests, sql_rows
-from tunewright.records import Case
+from tunewright.records import Case, Message
 from tunewright.text import normal
 
 Scorer = Callable[[str, Case, Sequence[str]], float]
@@ -227,8 +227,13 @@ def score_all(
     return scores, first
 
 
-def expected_text(content: str, calls: Sequence[Any]) -> str:
-    """An answer as one text: its words, then its tool calls as `<tool_call>` blocks."""
+def expected_text(answer: Message) -> str:
+    """An answer as one text: its words, then its tool calls as `<tool_call>` blocks; its thought is none of it."""
+    return with_calls(answer.content, answer.tool_calls)
+
+
+def with_calls(content: str, calls: Sequence[Any]) -> str:
+    """Words, and calls in the form that suites have them."""
     blocks = [
         f"<tool_call>{json.dumps({'name': c.get('name'), 'arguments': c.get('arguments')}, ensure_ascii=False)}"
         "</tool_call>"

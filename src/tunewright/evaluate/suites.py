@@ -56,7 +56,7 @@ def make_suite(
         cases, name = read_cases(source, system, thinking=thinking), source.name
     else:
         cases, name = _held_out(source), "test"
-    answers = [*(c.expected for c in cases), *map(_answer, known)]
+    answers = [*(c.expected for c in cases), *(expected_text(e.answer) for e in known)]
     suite = _suite(cases, answers, spec, seed, name, output)
     if said is not None and "tool_calls" in suite.scorers:
         _hear(known, said)
@@ -100,16 +100,12 @@ def _marked(suite: Suite, near: Collection[str]) -> Suite:
     return suite.model_copy(update={"cases": tuple(cases)})
 
 
-def _answer(example: Example) -> str:
-    return expected_text(example.answer.content, example.answer.tool_calls)
-
-
 def _case(example: Example, place: int) -> Case:
     return Case(
         id=example.row or f"case:{place + 1}",
         messages=tuple(m.as_dict() for m in example.prompt),
         tools=tuple(dict(t) for t in example.tools),
-        expected=_answer(example),
+        expected=expected_text(example.answer),
         row=example.row,
         group=example.group,
     )

@@ -34,7 +34,7 @@ def variants(task: str, form: str, train: Sequence[Example], *, count: int, own:
 
 def _pattern(train: Sequence[Example]) -> str:
     """A training answer of middling length; empty where that is too long to show."""
-    answers = sorted({expected_text(e.answer.content, e.answer.tool_calls).strip() for e in train}, key=_by_length)
+    answers = sorted({expected_text(e.answer).strip() for e in train}, key=_by_length)
     middle = answers[len(answers) // 2] if answers else ""
     return middle if len(middle) <= LONGEST_PATTERN else ""
 

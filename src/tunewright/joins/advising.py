@@ -17,13 +17,14 @@ import torch
 from tunewright import models
 from tunewright.errors import RecipeError
 from tunewright.joins import hurdles, starting, tuned
-from tunewright.joins.sharing import shares, step_tokens, with_what_dropout_costs
+from tunewright.joins.parts import LOSS_ROWS, VALIDATION_CASES
+from tunewright.joins.sharing import shares, step_work, with_what_dropout_costs
 from tunewright.joins.workshop import Project
 from tunewright.machine import free_memory
-from tunewright.plan import Circumstances, DataFacts, Machine, Plan, advise, make_plan
+from tunewright.plan import Circumstances, Plan, advise, facts, make_plan
 from tunewright.recipe import Recipe, read_spec
 from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered
-from tunewright.train import footprint
+from tunewright.train import Settings, footprint
 
 # Of the rows that the sample leaves out, the longest decide what memory is needed.
 _LONGEST = 16
@@ -94,38 +95,51 @@ def plan_of(project: Project) -> Plan:
     """What will be done, what it needs, and whether to do it at all."""
     sample = project.sample
     rows = [project.renderer.render(e, project.recipe.train.max_length) for e in sample]
-    sizes = [len(row.ids) for row in rows]
-    free, model = _free_gb(project), tuned.facts(project.base, project.resolved)
-    counted = _counted(project, sample, rows, 1e9 * free)
-    room = counted.room if counted else _ROOM
-    data = DataFacts(
-        train=project.audit.dataset.splits["train"],
-        mean_tokens=sum(sizes) / len(sizes),
-        longest=max(sizes),
-        folds=project.folds,
-        step_tokens=step_tokens(rows, project.resolved, room, shares(project.base.model, project.resolved)),
-    )
-    machine = Machine(device=project.device, memory_gb=free, rates=project.precision[1])
+    settings = starting.settings_of(project.resolved, project.folder.root)
+    free, model = _free_gb(project), tuned.shape_of(project.base, settings)
+    counted = _counted(project, settings, sample, rows, 1e9 * free)
+    data = _data_facts(project, settings, rows, counted.room if counted else _ROOM)
+    rate = models.probe.rate(project.base.model, project.resolved["precision"], project.device)
+    machine = facts.Machine(device=project.device, memory_gb=free, rate=rate)
     plan = make_plan(project.resolved, data, model, machine, _circumstances(project), counted)
     return with_what_dropout_costs(plan, rows)
 
 
-def _counted(project: Project, sample: Sequence[Example], rows: list[Rendered], free: float) -> Footprint | None:
+def _data_facts(project: Project, settings: Settings, rows: Sequence[Rendered], room: int) -> facts.DataFacts:
+    """What training computes, told from `rows`, all that train or a sample; a forward pass holds `room` tokens."""
+    share, splits = shares(project.base.model, settings), project.audit.dataset.splits
+    measuring, validated = None, min(splits["validation"], LOSS_ROWS)
+    if validated:
+        at_once = settings.model_copy(update={"effective_batch_size": validated})
+        loss = step_work(rows, at_once, room, share)
+        measuring = facts.Measuring(loss, min(validated, VALIDATION_CASES), project.longest_answer)
+    return facts.DataFacts(
+        train=splits["train"],
+        longest=max(len(row.ids) for row in rows),
+        step=step_work(rows, settings, room, share),
+        measuring=measuring,
+        folds=project.folds,
+    )
+
+
+def _counted(
+    project: Project, settings: Settings, sample: Sequence[Example], rows: list[Rendered], free: float
+) -> Footprint | None:
     """What training takes of memory, told from the `sample`, rendered as `rows`, and from the longest of all rows.
 
     `free` bytes are free for it. None where the base cannot be run without its numbers.
     """
-    splits, resolved = project.audit.dataset.splits, project.resolved
+    splits = project.audit.dataset.splits
     seen = set(map(id, sample))
     beside = (example for example in project.train_examples if id(example) not in seen)
     longest = sorted(beside, key=lambda example: -sum(len(turn.content) for turn in example.messages))[:_LONGEST]
     return footprint(
         project.base.model,
         [*rows, *(project.renderer.render(example, project.recipe.train.max_length) for example in longest)],
-        starting.settings_of(resolved, project.folder.root),
+        settings,
         total=splits["train"] + splits.get("rehearsal", 0),
         free=free,
-        cases=splits["validation"],
+        cases=min(splits["validation"], VALIDATION_CASES),
         answer=project.longest_answer,
         on_a_gpu=project.device == "cuda",
     )

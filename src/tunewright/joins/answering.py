@@ -12,13 +12,12 @@ from tunewright.engine import Endpoint, Engine, Sampling
 from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
 from tunewright.joins import outside
+from tunewright.joins.parts import VALIDATION_CASES
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder
 from tunewright.project import RunFolder
 from tunewright.records import TUNED, Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
 from tunewright.store import read_json, write_json
-
-_VALIDATION_CASES = 64
 
 Predictions = dict[str, list[Prediction]]
 
@@ -225,7 +224,7 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
         return asked(project, "external", project.suite, endpoint, path, prompts, also, stage=stage, sampling=longest)
 
 
-def validation_suite(project: Project, most: int | Literal["auto"] = _VALIDATION_CASES) -> Suite:
+def validation_suite(project: Project, most: int | Literal["auto"] = VALIDATION_CASES) -> Suite:
     """Cases of the validation split, scored as the suite is: what may be chosen is chosen on these.
 
     In a fold there is none; a prompt may be chosen on the rows that train there, which no untuned arm has learnt.

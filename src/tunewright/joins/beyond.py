@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import make_suite
 from tunewright.joins import answering, folding
+from tunewright.joins.parts import drawn
 from tunewright.joins.scored import scored_answers
 from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project
@@ -140,10 +140,9 @@ def trials(project: Project, run: RunFolder, *, cases: int, safety: Path | None 
 
 
 def _drawn(project: Project, suite: Suite, most: int) -> Suite:
-    """The suite with at most so many of its cases, drawn: files are often sorted, and their first rows alike."""
-    rng = random.Random(project.recipe.data.split.seed)
-    places = sorted(rng.sample(range(len(suite.cases)), min(most, len(suite.cases))))
-    return suite.model_copy(update={"cases": tuple(suite.cases[place] for place in places)})
+    """The suite with at most so many of its cases."""
+    chosen = drawn(suite.cases, most, project.recipe.data.split.seed)
+    return suite.model_copy(update={"cases": tuple(chosen)})
 
 
 def _refusals(project: Project, run: RunFolder, path: Path | None) -> list[Refusals]:

@@ -147,7 +147,7 @@ def _identity(project: Project, suite: Suite) -> str:
         project.audit.dataset.id,
         tuned.identity(project.base, None),
         project.renderer.fingerprint,
-        project.precision[0],
+        project.precision,
         settings,
         suite.id,
         measures,
@@ -212,7 +212,7 @@ def _rendered(project: Project, share: float, seed: int) -> list[Rendered]:
 def _settings(project: Project, rows: int, seed: int) -> Settings:
     """What the journey would do with so many rows, but for checkpoints: only the last step counts."""
     spec = project.recipe.train
-    found = resolve(spec, rows=rows, parameters=project.base.parameters, precision=project.precision[0])
+    found = resolve(spec, rows=rows, parameters=project.base.parameters, precision=project.precision)
     found |= {"seed": spec.seed + seed, "checkpoints": 1}
     return starting.settings_of(found, project.folder.root)
 

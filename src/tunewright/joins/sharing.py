@@ -1,24 +1,25 @@
-"""What shared prefixes spare a step, counted on the rows at hand, and what it costs that dropout rules them out."""
+"""What a step computes, counted on the rows at hand: what shared prefixes spare it, and what it costs without them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from tunewright.layout import pack
-from tunewright.plan import Plan
+from tunewright.plan import Plan, facts
 from tunewright.records import Rendered
+from tunewright.train import Settings
 
 # Steps that are laid out to see what is shared: milliseconds each, and steps of the same rows are much alike.
 _LOOKED = 8
 
 
-def shares(model: Any, choice: Mapping[str, Any]) -> bool:
+def shares(model: Any, settings: Settings) -> bool:
     """Whether training will compute a prefix once for all rows of a step, as far as `model` tells before its probe."""
-    if choice["method"] != "full" and choice["dropout"]:
+    if settings.method != "full" and settings.dropout:
         return False
     # What is drawn at random would be drawn once for all its rows.
     drops = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
@@ -26,19 +27,22 @@ def shares(model: Any, choice: Mapping[str, Any]) -> bool:
     return not drops and bool(getattr(model, "_supports_attention_backend", False))
 
 
-def step_tokens(rows: Sequence[Rendered], choice: Mapping[str, Any], room: int, share: bool) -> float:
-    """Tokens that a step computes, the mean of a few that are drawn from `rows`, all of them or a sample.
+def step_work(rows: Sequence[Rendered], settings: Settings, room: int, share: bool) -> facts.StepWork:
+    """What a step computes, the mean of a few that are drawn from `rows`, all of them or a sample.
 
     A forward pass holds `room` tokens; what rows of one pass begin with is computed once where they `share` it.
     """
-    batch: int = choice["effective_batch_size"]
-    size, taken = choice["micro_batch_size"], min(batch, len(rows))
-    draw, total = random.Random(0), 0
+    batch = settings.effective_batch_size
+    draw, taken = random.Random(0), min(batch, len(rows))
+    tokens = looked = predicted = 0
     for _ in range(_LOOKED):
-        step = draw.sample(rows, taken)
-        parts = [step] if size == "auto" else [step[first : first + size] for first in range(0, taken, size)]
-        total += sum(each.tokens for part in parts for each in pack(part, budget=room, share=share))
-    return total * batch / (taken * _LOOKED)
+        for part in settings.micro_batches(draw.sample(rows, taken)):
+            for each in pack(part, budget=room, share=share):
+                tokens += each.tokens
+                looked += int(each.positions.sum()) + each.tokens
+                predicted += len(each.states)
+    steps = taken * _LOOKED / batch
+    return facts.StepWork(tokens / steps, looked / steps, predicted / steps)
 
 
 def with_what_dropout_costs(plan: Plan, rows: Sequence[Rendered]) -> Plan:

@@ -14,6 +14,7 @@ from tunewright.evaluate import verdict
 from tunewright.export import without_passwords
 from tunewright.joins import hurdles, starting
 from tunewright.joins.answering import Predictions, asked, validation_suite
+from tunewright.joins.parts import LOSS_ROWS
 from tunewright.joins.passing import on_record, with_strict
 from tunewright.joins.workshop import Project
 from tunewright.parity import fingerprint, pick_probes
@@ -132,7 +133,7 @@ def _tune(project: Project, run: RunFolder, resume: bool, more: bool) -> TrainRe
     base = project.fresh()
     settings = starting.settings_of(project.resolved, project.folder.root)
     trained = project.rendered("train") + project.rendered("rehearsal")
-    work = _Work(trained, project.rendered("validation"), settings, run.path, resume, more)
+    work = _Work(trained, project.rendered("validation", LOSS_ROWS), settings, run.path, resume, more)
     project.ranks.told(work)
     try:
         fitted = fit(

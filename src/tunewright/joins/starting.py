@@ -15,7 +15,7 @@ from tunewright.project import ProjectFolder, RunFolder
 from tunewright.records import Message, Record, RunRecord
 from tunewright.store import digest, read_json, tree_digest
 from tunewright.text import normal
-from tunewright.train import Settings, targets
+from tunewright.train import Settings, adapters
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # What makes an adapter more than a plain LoRA, which is all that is trained here.
@@ -163,7 +163,7 @@ def _same_shape(path: Path, base: Base, resolved: Mapping[str, Any], where: str)
         raise RunError(f"its weights cannot be read: {error}.", where=str(path / _WEIGHTS)) from error
     adapted = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in names}
     asked = resolved["target_modules"]
-    wanted = set(targets(base.model, asked if isinstance(asked, str) else tuple(asked)))
+    wanted = set(adapters.targets(base.model, asked if isinstance(asked, str) else tuple(asked)))
     if adapted != wanted:
         parts = ", ".join(sorted({layer.rsplit(".", 1)[-1] for layer in adapted}))
         raise RunError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,41 +13,32 @@ import torch
 
 from tunewright import __version__, models
 from tunewright.errors import RunError
-from tunewright.plan import ModelFacts
+from tunewright.plan import facts
 from tunewright.project import RunFolder
 from tunewright.records import RunRecord
 from tunewright.store import digest, read_json, tree_digest
-from tunewright.train import targets
+from tunewright.train import Settings, adapters
 
 
-def facts(base: models.Base, resolved: Mapping[str, Any]) -> ModelFacts:
-    """What the plan needs to know of `base` under the `resolved` training settings."""
+def shape_of(base: models.Base, settings: Settings) -> facts.ModelFacts:
+    """What the plan needs to know of `base`. Raises `TrainingError` where `target_modules` names no layer of it."""
     config, packed = base.model.config.get_text_config(), models.quantised
-    return ModelFacts(
+    words, tells = base.model.get_input_embeddings().weight, base.model.get_output_embeddings().weight
+    table, head, apart = packed.size_of(words), packed.size_of(tells), tells is not words
+    heads = getattr(config, "num_attention_heads", None) or 1
+    return facts.ModelFacts(
         parameters=base.parameters,
-        trainable=_trainable(base, resolved),
+        trainable=adapters.trained_weights(base.model, settings),
         hidden=config.hidden_size,
         layers=config.num_hidden_layers,
         intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
         weight_bytes=packed.bytes_of(base.model),
-        read_back_bytes=packed.read_back_bytes(base.model, resolved["precision"], resolved["dequantise"]),
+        read_back_bytes=packed.read_back_bytes(base.model, settings.precision, settings.dequantise),
         whole_bytes=base.parameters * base.dtype.itemsize,
-        active=_active(base),
+        body=_active(base) - (table + head if apart else table),
+        head=head,
+        features=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
     )
-
-
-def _trainable(base: models.Base, resolved: Mapping[str, Any]) -> int:
-    """How many weights are trained. Raises `TrainingError` where `target_modules` names no layer of this base."""
-    if resolved["method"] == "full":
-        return base.parameters
-    asked = resolved["target_modules"]
-    chosen = targets(base.model, asked if isinstance(asked, str) else tuple(asked))
-    return sum(resolved["rank"] * _width(base.model.get_submodule(name)) for name in chosen)
-
-
-def _width(layer: Any) -> int:
-    """Inputs and outputs of a linear layer: one in 4 bits does not show them in its weight, GPT-2's only there."""
-    return layer.in_features + layer.out_features if hasattr(layer, "in_features") else sum(layer.weight.shape)
 
 
 def _active(base: models.Base) -> int:

@@ -24,7 +24,7 @@ from tunewright.evaluate import make_suite
 from tunewright.export import without_passwords
 from tunewright.joins import starting, tuned
 from tunewright.joins.asked import asked_of
-from tunewright.joins.parts import data_of, held_and_rest, rows_of
+from tunewright.joins.parts import data_of, drawn, held_and_rest, rows_of
 from tunewright.joins.remembered import key_of, remembered
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
@@ -197,9 +197,14 @@ class Project:
         row = self.renderer.render(example)
         return self.renderer.decode(row.ids[row.prompt_length :])
 
-    def rendered(self, split: str) -> list[Rendered]:
-        """The rows of a split as token ids with loss weights. The audit has set aside those that cannot be."""
-        return [self.renderer.render(e, self.recipe.train.max_length) for e in self.examples(split)]
+    def rendered(self, split: str, most: int | None = None) -> list[Rendered]:
+        """The rows of a split as token ids with loss weights, all or at most so many, drawn by the split's seed.
+
+        The audit has set aside those that cannot be rendered.
+        """
+        rows = self.examples(split)
+        rows = rows if most is None else drawn(rows, most, self.recipe.data.split.seed)
+        return [self.renderer.render(e, self.recipe.train.max_length) for e in rows]
 
     def engine(self, model: Any, identity: str) -> TorchEngine:
         renderer = self.renderer
@@ -276,11 +281,11 @@ class Project:
         self.tell.progress(name, done, total, note)
 
     @cached_property
-    def precision(self) -> tuple[str, dict[str, float]]:
-        """What this machine computes this base fastest in, and the measured rates."""
-        fastest, rates = models.choose_precision(self.base.model, self.device)
+    def precision(self) -> str:
+        """What this machine computes this base fastest in."""
         # A base that is held in bfloat16 is on a GPU that has it.
-        return ("bfloat16" if self.base.dtype is torch.bfloat16 else fastest), rates
+        held = self.base.dtype is torch.bfloat16
+        return "bfloat16" if held else models.probe.precision(self.base.model, self.device)
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -289,7 +294,7 @@ class Project:
             self.recipe.train,
             rows=self.audit.dataset.splits["train"] + self.audit.dataset.splits.get("rehearsal", 0),
             parameters=self.base.parameters,
-            precision=self.precision[0],
+            precision=self.precision,
         )
         name = self.recipe.train.init_from
         if name is not None:

@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tunewright.plan.advice import advise
 from tunewright.plan.circumstances import Circumstances, Figures
+from tunewright.plan.duration import HIGH, LOW, seconds
+from tunewright.plan.facts import DataFacts, Machine, ModelFacts
 from tunewright.records import Advice, Footprint, Record
 
-# A training step reaches this share of the plain matrix-product rate: small models lose more to Python and to
-# attention. The interval below covers what was seen from the 3 M seedling to a 135 M model.
-_EFFICIENCY = 0.35
-_TIME_SPREAD = (0.4, 2.5)
-# Seconds on a GPU whatever the size, measured on an H100 with the smallest base: kernels compiled, calls of a step.
-_COMPILING, _CALLS = 30.0, 0.04
 _MEMORY_SPREAD = (0.7, 1.5)
 _RUNTIME_GB = 0.5
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What the plan needs to know of the data: rows that train, tokens per row (mean, longest).
-
-    With `folds`, so many models are trained on a part of the rows and then one on all. `step_tokens` are those that a
-    step computes, where rows share what they begin with (None: all tokens of its rows).
-    """
-
-    train: int
-    mean_tokens: float
-    longest: int
-    folds: int = 0
-    step_tokens: float | None = None
-
-    def computed(self, batch: int) -> float:
-        """Tokens that a step on `batch` rows computes."""
-        return batch * self.mean_tokens if self.step_tokens is None else self.step_tokens
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """Shape of the base: `parameters`, and how many of them are `trainable`; `hidden`, `layers`, `intermediate` sizes.
-
-    `weight_bytes` is what its weights take as they are held (None: 4 bytes each), `whole_bytes` what they take where
-    none is in 4 bits; `read_back_bytes` what training holds beside them of weights in 4 bits, in the compute type.
-    `active` are the weights that a token passes through (None: all): fewer in a mixture of experts.
-    """
-
-    parameters: int
-    trainable: int
-    hidden: int
-    layers: int
-    intermediate: int
-    weight_bytes: int | None = None
-    read_back_bytes: int = 0
-    whole_bytes: int | None = None
-    active: int | None = None
-
-
-@dataclass(frozen=True)
-class Machine:
-    """`memory_gb` free where it computes, and its measured matrix-product rate in GFLOP/s, by precision."""
-
-    device: str
-    memory_gb: float
-    rates: dict[str, float]
 
 
 class Plan(Record):
@@ -100,7 +47,7 @@ def make_plan(
     Memory is what was `counted`, or a rule of thumb where nothing was.
     """
     memory = _memory(choice, data, model) if counted is None else _gigabytes(counted)
-    hours = _hours(choice, data, model, machine)
+    hours = _hours(seconds(choice, data, model, machine, counted is None or counted.by_modules))
     price = _price(hours, known)
     figures = Figures(memory=memory, hours=hours, price=price, free_gb=machine.memory_gb)
     return Plan(
@@ -135,14 +82,14 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
     """GB by part: weights, gradients and AdamW's two moments of what trains, and a micro-batch's activations."""
     billion = 1e9
     trainable = model.parameters if choice["method"] == "full" else model.trainable
-    tokens = max(data.longest, min(4096, data.computed(choice["effective_batch_size"])))
+    tokens = max(data.longest, min(4096, data.step.tokens))
     # Per token and layer: attention in and out, queries, keys, values, two norms, three MLP products; fp32.
     per_token = model.layers * (10 * model.hidden + 4 * model.intermediate) * 4
     if choice["activation_checkpointing"] is True:
         # Each layer's input, and one layer as a whole.
         per_token = 4 * model.layers * model.hidden + per_token // model.layers
     parts = {
-        "weights": (4 * model.parameters if model.weight_bytes is None else model.weight_bytes) / billion,
+        "weights": model.weight_bytes / billion,
         "gradients": 4 * trainable / billion,
         "optimizer": 8 * trainable / billion,
         "activations": tokens * per_token / billion,
@@ -156,21 +103,10 @@ def _memory(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> dict[
     return {**rounded, "total": round(total, 3), "low": round(total * low, 3), "high": round(total * high, 3)}
 
 
-def _hours(choice: dict[str, Any], data: DataFacts, model: ModelFacts, machine: Machine) -> dict[str, float]:
-    """Training time from a step's products (6 FLOP per weight and token, 4 where frozen) at the rate measured here.
-
-    What attention costs behind a long prefix is left to the interval.
-    """
-    # k folds of (k − 1) / k of the rows each, and then all rows: k times the work of one training.
-    tokens = choice["steps"] * data.computed(choice["effective_batch_size"]) * max(1, data.folds)
-    flop = (6 if choice["method"] == "full" else 4) * (model.active or model.parameters) * tokens
-    rate = machine.rates.get(choice["precision"], 50.0) * 1e9
-    seconds = flop / (rate * _EFFICIENCY)
-    if machine.device == "cuda":
-        seconds = _COMPILING + max(seconds, _CALLS * choice["steps"] * max(1, data.folds))
-    expected = seconds / 3600
-    low, high = _TIME_SPREAD
-    return {"expected": round(expected, 5), "low": round(expected * low, 5), "high": round(expected * high, 5)}
+def _hours(expected: float) -> dict[str, float]:
+    """Hours of so many seconds, and their interval."""
+    shares = {"expected": 1.0, "low": LOW, "high": HIGH}
+    return {name: round(share * expected / 3600, 5) for name, share in shares.items()}
 
 
 def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> list[dict[str, str]]:
@@ -183,7 +119,7 @@ def _rejected(choice: dict[str, Any], data: DataFacts, model: ModelFacts) -> lis
         why_not_packed = "weights in 4 bits cannot be trained themselves, and all weights were asked for."
         lora = {"option": "lora", "why": "full tuning was asked for."}
         return [lora, {"option": "qlora", "why": why_not_packed}]
-    whole, held = (model.whole_bytes or 4 * model.parameters) / 1e9, (model.weight_bytes or 0) / 1e9
+    whole, held = model.whole_bytes / 1e9, model.weight_bytes / 1e9
     if choice["method"] == "qlora":
         other = ("lora", f"4 bits were asked for: {held:.2g} GB of weights instead of {whole:.2g} GB.")
     else:

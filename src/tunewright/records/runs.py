@@ -34,7 +34,7 @@ class Footprint(Record):
     """What a training is expected to take of memory, in bytes by part at the `moment` when it is heaviest.
 
     What it really takes lies between `low` and `high`. `trained` is how many weights are trained, `room` how many
-    tokens a forward pass may hold to begin with.
+    tokens a forward pass may hold to begin with. `by_modules`: the model's own modules compute the adapters.
     """
 
     moment: str
@@ -43,6 +43,7 @@ class Footprint(Record):
     high: float
     trained: int
     room: int
+    by_modules: bool = False
 
     @property
     def total(self) -> float:

@@ -153,6 +153,19 @@ def _assert_quantised(model: Any, chosen: tuple[str, ...]) -> None:
         )
 
 
+def trained_weights(model: Any, settings: Settings) -> int:
+    """How many weights of the base `model` and of its adapters will be trained. Raises as `targets`."""
+    if settings.method == "full":
+        return sum(map(quantised.size_of, model.parameters()))
+    chosen = map(model.get_submodule, targets(model, settings.target_modules))
+    return sum(settings.rank * _width(layer) for layer in chosen)
+
+
+def _width(layer: Any) -> int:
+    """Inputs and outputs of a linear layer, whose weight may be held in 4 bits, or be GPT-2's."""
+    return layer.in_features + layer.out_features if hasattr(layer, "in_features") else sum(layer.weight.shape)
+
+
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
     """The trained parameters by name. Raises `TrainingError` when there are none or one is not float32."""
     found = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -17,7 +17,7 @@ from typing import Any
 from tunewright.layout import pack
 from tunewright.models import quantised
 from tunewright.records import Footprint, Rendered
-from tunewright.train.adapters import is_linear, targets
+from tunewright.train.adapters import is_linear, trained_weights
 from tunewright.train.choice import probe_examples
 from tunewright.train.fused import FAMILIES, why_not, windows
 from tunewright.train.head import MOST_ON_GPU
@@ -80,14 +80,12 @@ class Card:
             high=min(high + RUNTIME, max(self.free, least_high + RUNTIME)),
             trained=self._trained,
             room=self._room.tokens,
+            by_modules=self._decoder is None and self.settings.method != "full",
         )
 
     @cached_property
     def _trained(self) -> int:
-        if self.settings.method == "full":
-            return sum(map(quantised.size_of, self.model.parameters()))
-        chosen = map(self.model.get_submodule, targets(self.model, self.settings.target_modules))
-        return sum(self.settings.rank * _width(layer) for layer in chosen)
+        return trained_weights(self.model, self.settings)
 
     @property
     def _weights(self) -> float:
@@ -171,8 +169,7 @@ class Card:
         """Tokens of the largest micro-batch of a step on `rows`; no row is ever cut."""
         settings = self.settings
         share = settings.share and (settings.method == "full" or not settings.dropout)
-        size = len(rows) if settings.micro_batch_size == "auto" else settings.micro_batch_size
-        parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+        parts = settings.micro_batches(rows)
         batches = [batch for part in parts for batch in pack(part, budget=self._room.tokens, share=share)]
         return max(self._longest, *(batch.tokens for batch in batches))
 
@@ -192,8 +189,3 @@ class Card:
         logits = _LOGITS_OF_A_TRIAL * 4.0 * min(tokens * head.shape[0], MOST_ON_GPU)
         taken = tokens * bytes_per_token(self.model, "float32")[0] + widened + logits
         return _Moment(self._weights + self._compared, taken, taken, taken)
-
-
-def _width(layer: Any) -> int:
-    """Inputs and outputs of a linear layer, whose weight may be held in 4 bits, or be GPT-2's."""
-    return layer.in_features + layer.out_features if hasattr(layer, "in_features") else sum(layer.weight.shape)

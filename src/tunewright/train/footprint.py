@@ -130,9 +130,9 @@ def _told(
         "optimizer": 8.0 * trained,
     }
     gradients = 4.0 * trained * counted["streams"]
+    spread = _BY_MODULES if counted["by_modules"] else 1.0
     step, worst = (
-        always
-        | {"gradients": gradients, "activations": counted["spread"] * max(_peak(counted, which) - gradients, 0.0)}
+        always | {"gradients": gradients, "activations": spread * max(_peak(counted, which) - gradients, 0.0)}
         for which in ("step", "worst")
     )
     moments = {"trial": {"activations": counted["trial"]}, "step": step}
@@ -148,6 +148,7 @@ def _told(
         high=HIGH * most,
         trained=round(trained),
         room=asked.room.tokens,
+        by_modules=bool(counted["by_modules"]),
     )
 
 
@@ -196,8 +197,7 @@ def _counted_of(twin: Any, asked: _Asked) -> _Counted:
         peaks = [_step(alive, computer, asked, rows) for rows in asked.steps]
     for which, (forward, backward) in (("step", peaks[0]), ("worst", peaks[-1])):
         found |= {f"{which} forward": forward, f"{which} backward": backward}
-    by_modules = computer.decoder is None and asked.settings.method != "full"
-    found["spread"] = _BY_MODULES if by_modules else 1.0
+    found["by_modules"] = float(computer.decoder is None and asked.settings.method != "full")
     # Two threads that compute at once have gradients of their own (`streams`); here, one computes in their place.
     found["streams"] = 2.0 if _separable(computer, asked) and computer.streams.possible else 1.0
     return found
@@ -224,11 +224,9 @@ def _begun(twin: Any, asked: _Asked) -> Computer:
 
 def _step(alive: Alive, computer: Computer, asked: _Asked, rows: Sequence[Rendered]) -> tuple[float, float]:
     """Bytes of gradients and activations at the peaks of the forward and of the backward pass of a step on `rows`."""
-    settings = asked.settings
-    size = len(rows) if settings.micro_batch_size == "auto" else settings.micro_batch_size
     batches: list[Batch] = []
-    for first in range(0, len(rows), size):
-        batches += computer.lay_out(rows[first : first + size], asked.room.tokens)
+    for some in asked.settings.micro_batches(rows):
+        batches += computer.lay_out(some, asked.room.tokens)
     parameters = list(trainable(computer.model).values())
     before = alive.now
     if len(batches) > 1:  # those of earlier micro-batches

@@ -205,13 +205,7 @@ def _facts(run: _Run, total: int, step: int) -> dict[str, Any]:
 
 
 def _layout(run: _Run, examples: Sequence[Rendered], budget: int) -> list[Batch]:
-    size = run.settings.micro_batch_size
-    size = len(examples) if size == "auto" else size
-    return [
-        batch
-        for first in range(0, len(examples), size)
-        for batch in run.computer.lay_out(examples[first : first + size], budget)
-    ]
+    return [batch for rows in run.settings.micro_batches(examples) for batch in run.computer.lay_out(rows, budget)]
 
 
 def _step(run: _Run, step: int, total: int) -> None:

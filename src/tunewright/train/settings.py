@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from tunewright.records import Record
+from tunewright.records import Record, Rendered
 
 
 class Settings(Record):
@@ -43,6 +44,11 @@ class Settings(Record):
     dequantise: Literal["auto", "once", "each_pass"] = "auto"
     init_from: str | None = Field(None, exclude=True)
     init_sha256: str | None = None
+
+    def micro_batches(self, rows: Sequence[Rendered]) -> list[Sequence[Rendered]]:
+        """`rows` as forward passes take them at most: so many as `micro_batch_size` says, or all at once."""
+        size = len(rows) if self.micro_batch_size == "auto" else self.micro_batch_size
+        return [rows[first : first + size] for first in range(0, len(rows), max(size, 1))]
 
 
 @dataclass(frozen=True)
