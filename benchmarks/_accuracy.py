@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Compared:
         if given.plan or given.tune:
             print(json.dumps(self._plans(given.plan, given.data) if given.plan else self.tuned(given.tune)))
             return
-        results, missing = self._measure(given.work or list(self.works), given.data.resolve())
+        results, missing = self.measure(given.work or list(self.works), given.data.resolve())
         if not results:
             raise SystemExit("nothing was measured:\n" + "\n".join(f"{work}: {why}" for work, why in missing.items()))
         document = {
@@ -68,7 +68,7 @@ class Compared:
         made = prepare(works, asked.parent, data)
         return {work: {"said": self.planned(plan), "facts": facts} for work, (plan, facts) in made.items()}
 
-    def _measure(self, works: Sequence[str], data: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    def measure(self, works: Sequence[str], data: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """Every work's plan, then its training; and why others have no result."""
         missing = {work: why for work in works if (why := lacking(self.works[work], data))}
         works = [work for work in works if work not in missing]
@@ -86,11 +86,11 @@ class Compared:
                     missing[work] = f"failed: {str(error)[-300:]}"
                     print(f"{work}: {missing[work]}", file=sys.stderr, flush=True)
                     continue
-                found.append(self._result(work, plans[work], got))
+                found.append(self.result(work, plans[work], got))
                 print(f"{work}: {self._line(found[-1])}", file=sys.stderr, flush=True)
         return found, missing
 
-    def _result(self, work: str, plan: Mapping[str, Any], got: dict[str, Any]) -> dict[str, Any]:
+    def result(self, work: str, plan: Mapping[str, Any], got: dict[str, Any]) -> dict[str, Any]:
         said, unit, one = dict(plan["said"]), self.unit, self.works[work]
         expected, low, high = (said.pop(name) for name in ("expected", "low", "high"))
         measured = got.pop("measured")
@@ -105,7 +105,7 @@ class Compared:
             "fitted": one.fitted,
             **said,
             **got,
-            "config": {**asdict(one), **plan["facts"]},
+            "config": {"shape": one.shape, "rows": one.data, **plan["facts"], **one.train},
         }
 
     def _line(self, one: Mapping[str, Any]) -> str:

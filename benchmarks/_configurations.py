@@ -105,7 +105,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 class Configuration:
     """`batch` × `steps` rows of `data` train `shape` as `train` says, `validation` rows are answered at the end.
 
-    `fitted`: the numbers of the plan's memory were fitted to its result.
+    `fitted`: the numbers of the plan's memory and time were fitted to its result.
     """
 
     shape: str

@@ -58,5 +58,7 @@ def _peak_gb(before: float) -> float:
     return round(peak_resident_gb() - before, 4)
 
 
+BENCHMARK = Compared("memory", Path(__file__).resolve(), "gb", CONFIGURATIONS, planned, tuned)
+
 if __name__ == "__main__":
-    Compared("memory", Path(__file__).resolve(), "gb", CONFIGURATIONS, planned, tuned).main(__doc__)
+    BENCHMARK.main(__doc__)
