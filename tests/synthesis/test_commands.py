@@ -142,7 +142,8 @@ def test_rewordings_stay_with_their_rows_and_a_sheet_can_correct_them(shop, scri
     assert made["pending"] == 6 and made["cost"] is None
     sheet = tmp_path / "sheet.csv"
     assert cli("data", "review", "export", "--project", folder, "--out", sheet).code == 0
-    with sheet.open(newline="") as file:
+    assert sheet.read_bytes().startswith(b"\xef\xbb\xbf"), "spreadsheets would garble accents"
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.reader(file))
     assert len(lines) == 7 and all(line[2] for line in lines[1:])
     leak = load(journey.open_project(folder).audit.path, "test")[0].prompt[0].content
@@ -150,8 +151,8 @@ def test_rewordings_stay_with_their_rows_and_a_sheet_can_correct_them(shop, scri
     lines[2][5], lines[2][3] = "yes", leak
     lines[3][5] = "no"
     lines[4][5], lines[4][4] = "yes", "party"
-    with sheet.open("w", newline="") as file:
-        csv.writer(file).writerows(lines)
+    with sheet.open("w", newline="") as file:  # as a spreadsheet saves it where a comma is in numbers
+        csv.writer(file, delimiter=";").writerows(lines)
     done = cli("data", "review", "import", sheet, "--project", folder, "--keep", "--json").document
     assert done["accepted"] == [lines[1][0]] and done["rejected"] == [lines[3][0]] and done["pending"] == 4
     assert done["refused"][lines[2][0]].startswith("leak_exact") and done["refused"][lines[4][0]].startswith(

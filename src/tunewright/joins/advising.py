@@ -17,8 +17,8 @@ import torch
 from tunewright import models
 from tunewright.errors import RecipeError
 from tunewright.joins import hurdles, starting, tuned
-from tunewright.joins.parts import LOSS_ROWS, VALIDATION_CASES
 from tunewright.joins.sharing import shares, step_work, with_what_dropout_costs
+from tunewright.joins.splits import LOSS_ROWS, VALIDATION_CASES
 from tunewright.joins.workshop import Project
 from tunewright.machine import free_memory
 from tunewright.plan import Circumstances, Plan, advise, facts, make_plan

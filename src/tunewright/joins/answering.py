@@ -12,7 +12,7 @@ from tunewright.engine import Endpoint, Engine, Sampling
 from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
 from tunewright.joins import outside
-from tunewright.joins.parts import VALIDATION_CASES
+from tunewright.joins.splits import VALIDATION_CASES
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder
 from tunewright.project import RunFolder

@@ -10,8 +10,8 @@ from tunewright.engine import Sampling
 from tunewright.errors import RunError
 from tunewright.evaluate import make_suite
 from tunewright.joins import answering, folding
-from tunewright.joins.parts import drawn
 from tunewright.joins.scored import scored_answers
+from tunewright.joins.splits import drawn
 from tunewright.joins.unchanged import before_asking
 from tunewright.joins.workshop import Project
 from tunewright.probing import (

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tunewright.data import Asked, Audit
 from tunewright.errors import RunError
-from tunewright.joins.parts import data_of
+from tunewright.joins.splits import data_of
 from tunewright.recipe import Recipe
 from tunewright.store import digest, read_json, tree_digest, write_json
 

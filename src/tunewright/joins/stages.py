@@ -14,8 +14,8 @@ from tunewright.evaluate import verdict
 from tunewright.export import without_passwords
 from tunewright.joins import hurdles, starting
 from tunewright.joins.answering import Predictions, asked, validation_suite
-from tunewright.joins.parts import LOSS_ROWS
 from tunewright.joins.passing import on_record, with_strict
+from tunewright.joins.splits import LOSS_ROWS
 from tunewright.joins.workshop import Project
 from tunewright.parity import fingerprint, pick_probes
 from tunewright.project import RunFolder

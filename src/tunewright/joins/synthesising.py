@@ -18,7 +18,7 @@ from tunewright.engine import Endpoint, Sampling
 from tunewright.errors import Interrupted, RecipeError
 from tunewright.joins import outside
 from tunewright.joins.amending import add_source
-from tunewright.joins.asked import asked_of
+from tunewright.joins.questions import questions_of
 from tunewright.joins.workshop import Project
 from tunewright.records import DatasetRecord, Example, Message
 from tunewright.store import digest, write_text
@@ -188,7 +188,7 @@ def _judged(project: Project) -> dict[str, Sequence[Message]]:
     found: dict[str, Sequence[Message]] = {}
     for split in ("validation", "test"):
         found |= {e.row: e.prompt for e in project.examples(split)}
-    for one in asked_of(project.recipe, project.folder.root):
+    for one in questions_of(project.recipe, project.folder.root):
         found[f"{one.suite} {one.case}"] = [Message("user", turn) for turn in one.turns]
     return found
 

@@ -23,9 +23,9 @@ from tunewright.errors import DataError, Interrupted, RecipeError, RenderError
 from tunewright.evaluate import make_suite
 from tunewright.export import without_passwords
 from tunewright.joins import starting, tuned
-from tunewright.joins.asked import asked_of
-from tunewright.joins.parts import data_of, drawn, held_and_rest, rows_of
+from tunewright.joins.questions import questions_of
 from tunewright.joins.remembered import key_of, remembered
+from tunewright.joins.splits import data_of, drawn, held_and_rest, rows_of
 from tunewright.joins.telling import Silent, Teller
 from tunewright.licences import Stated
 from tunewright.plan import resolve
@@ -143,7 +143,7 @@ class Project:
         """The audit of the recipe's data; the same files and settings give the same dataset version."""
         recipe, root, counted = self.recipe, self.folder.root, self.count_tokens
         base = (self.base.sha256, self.renderer.fingerprint, recipe.train.max_length, self.licence) if counted else ()
-        key = key_of(recipe, root, asked_of(recipe, root), sorted(self.allow.items()), base)
+        key = key_of(recipe, root, questions_of(recipe, root), sorted(self.allow.items()), base)
         make = lambda: _counted(self, lambda options: audit(data_of(recipe), **options))  # noqa: E731
         return remembered(self.folder.store, key, make)
 
@@ -363,7 +363,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
                 if project.recipe.data.embedding != "words"
                 else None,
                 "thinking": project.recipe.model.thinking,
-                "asked": asked_of(project.recipe, project.folder.root),
+                "asked": questions_of(project.recipe, project.folder.root),
                 "progress": lambda what, done, total: project.progress("data", done, total, what),
             }
         )

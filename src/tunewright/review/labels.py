@@ -69,14 +69,8 @@ def _from_sheets(folder: Path) -> Iterator[Pair]:
         for item, vote in sheet_votes(path, sides).items():
             votes.setdefault(item, Counter())[vote] += 1
         for row in sheet_rows(path):
-            item = (row["item"] or "").strip().zfill(3)
-            question, a, b = (_plain(row[column] or "") for column in COLUMNS[1:4])
-            shown[item] = (question, a, b) if sides.get(item) == "A" else (question, b, a)
+            question, a, b = (row[column] for column in COLUMNS[1:4])
+            shown[row["item"]] = (question, a, b) if sides.get(row["item"]) == "A" else (question, b, a)
     for item, given in sorted(votes.items()):
         if given["first"] != given["second"]:
             yield Pair(*shown[item], "first" if given["first"] > given["second"] else "second")
-
-
-def _plain(text: str) -> str:
-    """What a sheet shows, without the mark that keeps a spreadsheet from running it."""
-    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@", "\t") else text

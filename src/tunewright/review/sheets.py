@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunewright import sheets
 from tunewright.errors import DataError
 from tunewright.records import Case, Prediction, Preference, Suite
 from tunewright.statistics import agreement, bootstrap, permutation, wilson
@@ -55,7 +54,7 @@ def write_sheets(
         "sources": {item: sources[case.id] for item, case in items.items() if sources},
         "first_is": {},
     }
-    sheets = []
+    written = []
     for reviewer in range(1, reviewers + 1):
         rng = random.Random(f"{seed}:{reviewer}")
         order = rng.sample(sorted(items), len(items))
@@ -63,11 +62,11 @@ def write_sheets(
         name = f"sheet-{reviewer}.csv"
         key["first_is"][name] = sides
         texts = {item: (mine[items[item].id].text, theirs[items[item].id].text) for item in order}
-        write_text(folder / name, _sheet(order, items, sides, texts))
-        sheets.append(folder / name)
+        sheets.write(folder / name, COLUMNS, _lines(order, items, sides, texts))
+        written.append(folder / name)
     write_text(folder / "rubric.txt", f"{(rubric or RUBRIC).strip()}\n{_HOW}\n")
     write_json(folder / KEY, key)
-    return sheets
+    return written
 
 
 def _unanswered(folder: Path) -> None:
@@ -75,7 +74,7 @@ def _unanswered(folder: Path) -> None:
     if not (folder / KEY).is_file():
         return
     for name in read_json(folder / KEY)["first_is"]:
-        if (folder / name).is_file() and any((row.get(CHOICE) or "").strip() for row in sheet_rows(folder / name)):
+        if (folder / name).is_file() and any(row[CHOICE].strip() for row in sheet_rows(folder / name)):
             raise DataError(
                 "votes stand in it already.",
                 where=str(folder / name),
@@ -83,24 +82,13 @@ def _unanswered(folder: Path) -> None:
             )
 
 
-def _sheet(
+def _lines(
     order: Sequence[str], items: Mapping[str, Case], sides: Mapping[str, str], texts: Mapping[str, tuple[str, str]]
-) -> str:
-    # The mark at the beginning tells spreadsheets that this is UTF-8.
-    out = io.StringIO("\ufeff", newline="")
-    out.seek(0, io.SEEK_END)
-    sheet = csv.writer(out)
-    sheet.writerow(COLUMNS)
+) -> Iterator[Sequence[str]]:
     for item in order:
         ours, theirs = texts[item]
         left, right = (ours, theirs) if sides[item] == "A" else (theirs, ours)
-        sheet.writerow([item, _shown(items[item].question), _shown(left), _shown(right), "", ""])
-    return out.getvalue()
-
-
-def _shown(text: str) -> str:
-    """Text that a spreadsheet will not run as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+        yield item, items[item].question, left, right, "", ""
 
 
 def read_sheets(folder: Path, *, seed: int = 0) -> Preference:
@@ -161,27 +149,16 @@ def _agreement(ratings: Sequence[Sequence[str | None]]) -> dict[str, float | Non
 
 
 def sheet_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a sheet as spreadsheets save it, with commas, semicolons or tabs between the columns.
-
-    Raises `DataError` for a file that is not in UTF-8.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError("is no text in UTF-8.", where=path.name, remedy="Save it as “CSV UTF-8”.") from None
-    head = text.partition("\n")[0]
-    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+    """The rows of a sheet, each `item` as it was written."""
+    rows = sheets.read(path, COLUMNS[:5])
+    return [{**row, "item": row["item"].strip().zfill(3)} for row in rows]
 
 
 def sheet_votes(path: Path, sides: Mapping[str, str]) -> dict[str, str]:
     """Votes of one sheet by item, as `first`, `second` or `tie`."""
-    rows = sheet_rows(path)
-    if rows and not {"item", CHOICE} <= rows[0].keys():
-        raise DataError(f"the columns `item` and `{CHOICE}` are needed.", where=path.name)
     found = {}
-    for number, row in enumerate(rows, 2):
-        said = (row[CHOICE] or "").strip().casefold()
-        item = (row["item"] or "").strip().zfill(3)
+    for number, row in enumerate(sheet_rows(path), 2):
+        said, item = row[CHOICE].strip().casefold(), row["item"]
         if not said:
             continue
         if said not in ("a", "b", "tie") or item not in sides:

@@ -14,7 +14,7 @@ from tunewright.records import Suite
 _ALL = 10**9
 
 
-def asked_of(recipe: Recipe, root: Path) -> list[Asked]:
+def questions_of(recipe: Recipe, root: Path) -> list[Asked]:
     """Every case of `suite.source`, `trials.elsewhere` and `trials.abilities` that is a file. Raises `DataError`."""
     seed = recipe.data.split.seed
     spec = recipe.suite.model_copy(update={"cases": _ALL, "slices": ()})
