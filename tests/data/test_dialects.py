@@ -214,6 +214,21 @@ def test_one_turn_a_row_is_no_example(tmp_path: Path) -> None:
     assert "`parts.list` is not told apart by who speaks" in caught.value.remedy
 
 
+def test_one_side_of_a_batch_is_no_example(tmp_path: Path) -> None:
+    """Requests alone would teach a model to say what it was asked."""
+    turns = [[{"role": "user", "content": f"What is {i}?"}] for i in range(9)]
+    asked = [{"custom_id": f"r{i}", "body": {"model": "m", "messages": given}} for i, given in enumerate(turns)]
+    reading = recognise(jsonl(tmp_path / "a.jsonl", asked))
+    assert (reading.turns, reading.output) == ("body.messages", "")
+    replies = [
+        {"custom_id": f"r{i}", "response": {"body": {"choices": [{"message": {"content": f"It is {i}."}}]}}}
+        for i in range(9)
+    ]
+    with pytest.raises(DataError, match="no shape fits") as caught:
+        recognise(jsonl(tmp_path / "a.jsonl", replies))
+    assert "the request with the same `custom_id`" in caught.value.remedy
+
+
 def test_a_system_of_short_words_is_no_prompt(tmp_path: Path) -> None:
     rows = [{"system": ["linux", "mac"][i % 2], "question": f"Which is {i}?", "answer": f"It is {i}"} for i in range(9)]
     reading = recognise(jsonl(tmp_path / "a.jsonl", rows))

@@ -120,6 +120,11 @@ def _speaks(values: Sequence[Any]) -> bool:
 
 def _unfit(names: Sequence[str], texts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """What to do about fields of no known shape."""
+    if "custom_id" in names:
+        return (
+            "These are one side of a batch: put each answer beside the request with the same `custom_id`, in one row: "
+            '{"request": {"messages": [{"role": "user", "content": …}]}, "response": "…"}.'
+        )
     lists = [name for name in names if lists_words([row.get(name) for row in rows])]
     if lists:
         return (

@@ -270,7 +270,8 @@ def _replied(rows: Sequence[Mapping[str, Any]], turns: str) -> tuple[str, Column
     if any(answered(turns_in(row.get(turns))) for row in rows[:_LOOKED]):
         return None
     inner = lifted(rows[:_LOOKED], (turns,))
-    names = [name for name in dict.fromkeys(n for row in inner for n in row) if name != turns and _common(inner, name)]
+    every = dict.fromkeys(name for row in inner for name in row)
+    names = [n for n in every if n != turns and not n.startswith(f"{turns}.") and _common(inner, n)]
     said = [name for name in names if sum(answered([row.get(name)]) for row in inner) * 2 >= len(inner)]
     texts = [name for name in names if leaf(name) in _REPLIES and kind_of(inner, name) in ("text", "class", "number")]
     found = next(iter([*said, *texts]), "")
