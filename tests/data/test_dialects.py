@@ -214,6 +214,16 @@ def test_one_turn_a_row_is_no_example(tmp_path: Path) -> None:
     assert "`parts.list` is not told apart by who speaks" in caught.value.remedy
 
 
+def test_what_people_thought_of_an_answer_is_said_to_be_passed_over(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {i}?", "response": f"It is {i}.", "rating": i % 5} for i in range(9)]
+    assert recognise(jsonl(tmp_path / "a.jsonl", rows)).not_read == ("rating",)
+
+
+def test_answers_that_are_lists_are_said_to_be_learnt_as_json(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {i}?", "answers": [f"It is {i}.", "This."]} for i in range(9)]
+    assert "`answers`, learnt as JSON where it is a list" in recognise(jsonl(tmp_path / "a.jsonl", rows)).reason
+
+
 def test_one_side_of_a_batch_is_no_example(tmp_path: Path) -> None:
     """Requests alone would teach a model to say what it was asked."""
     turns = [[{"role": "user", "content": f"What is {i}?"}] for i in range(9)]
@@ -256,6 +266,8 @@ def test_many_columns_are_told_in_short(tmp_path: Path) -> None:
         ({"prompt": "Q", "completion": "A", "label": False}, "`label` says of each row whether it is wanted"),
         ({"text": "Q", "label": "x", "answer": "reject"}, "`answer` says of each row whether it is wanted"),
         ({"question": "Q", "choices": ["a", "b"], "answer": 1}, "`answer` names one of the `choices`"),
+        ({"question": "Q", "A": "one", "B": "two", "answer": "A"}, "`answer` names one of the `A`, `B`, which"),
+        ({"question": "Q", "option_1": "one", "option_2": "two", "answer": "2"}, "one of the `option_1`, `option_2`,"),
     ],
 )
 def test_answers_that_nobody_wants_are_refused(tmp_path: Path, row: Any, says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from tunewright.thoughts import FIELDS
 
 _CONTEXTS = ("context", "contexts", "passage", "sql_context", "schema")
 _CHOICES = ("choices", "options")
+# Where each choice has a column of its own: `A` to `D`, `option_a`, `opa`, `choice1`.
+_CHOICE = re.compile(r"(?:(?:option|choice|op)[_ ]?)?([a-f1-6])")
 _VERDICTS = {"accept", "reject", "ignore"}
+# How good somebody found an answer: rows are learnt alike, whatever it says.
+_OPINIONS = {"rating", "stars", "score", "thumbs", "feedback", "vote", "votes", "upvotes", "quality"}
 # Not read as part of the question and answer, but read or kept; or of no use to either.
 _KNOWN = {
     *("tools", "functions", "license", "group", "label", "rewords", "source", "row", "rejected"),
@@ -64,14 +69,14 @@ def thought_beside(row: Mapping[str, Any], columns: Columns) -> str:
 
 
 def unread(rows: Rows, columns: Columns, thinking: bool = False) -> list[str]:
-    """Fields with words in them that no part of an example comes from, those of turns too."""
+    """Fields with words or opinions in them that no part of an example comes from, those of turns too."""
     used = {name for name in (*columns, *_KNOWN) if name}
     used |= {name for name in HISTORIES if columns.input and any(told(row, name) for row in rows[:_LOOKED])}
     rows = lifted(rows[:_LOOKED], used)
     names = dict.fromkeys(name for row in rows for name in row)
     beneath, above = tuple(f"{name}." for name in used), {n for name in used for n in _outer(name)}
     rest = [n for n in names if not (n in used or n.startswith(beneath) or n in above or leaf(n) in _KNOWN)]
-    wordy = [name for name in rest if _wordy([row.get(name) for row in rows])]
+    wordy = [name for name in rest if leaf(name) in _OPINIONS or _wordy([row.get(name) for row in rows])]
     found = [name for name in wordy if not set(_outer(name)) & set(wordy)]
     turns = [turn for row in rows for turn in (turns_in(row.get(columns.turns)) or ()) if isinstance(turn, Mapping)]
     if any("role" in turn or "from" in turn for turn in turns):
@@ -132,10 +137,12 @@ def clear(path: Path, rows: Rows, names: Sequence[str], columns: Columns) -> Non
                 remedy=f"Keep the rows that are wanted and leave `{name}` out."
                 + ("" if name in columns else f" To learn all of them: {flags}."),
             )
-        short = all(len(str(row.get(columns.output))) <= _WORDS for row in rows)
-        if name in _CHOICES and short and any(isinstance(v, (list, Mapping)) for v in values):
-            raise DataError(
-                f"`{columns.output}` names one of the `{name}`, which are not part of the question.",
-                where=str(path),
-                remedy=f"Write them into `{columns.input}`. To learn the answers without them: {flags}.",
-            )
+    apart = [name for name in names if name not in columns and _CHOICE.fullmatch(leaf(name).lower())]
+    offered = [n for n in names if n in _CHOICES and any(isinstance(row.get(n), (list, Mapping)) for row in rows)]
+    short = all(len(str(row.get(columns.output))) <= _WORDS for row in rows)
+    if short and (offered or len(apart) > 1):
+        raise DataError(
+            f"`{columns.output}` names one of the {named(offered or apart)}, which are not part of the question.",
+            where=str(path),
+            remedy=f"Write them into `{columns.input}`. To learn the answers without them: {flags}.",
+        )

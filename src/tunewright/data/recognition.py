@@ -288,7 +288,9 @@ def _by_names(
     pair = next((pair for pair in pairs if pair[0] != pair[1] and _asks(rows, pair[0])), None)
     if pair:
         clear(path, rows, names, Columns(*pair))
-        return "prompt_completion", Columns(*pair), f"every row has `{pair[0]}` and `{pair[1]}`"
+        several = any(isinstance(row.get(pair[1]), list) and len(row[pair[1]]) > 1 for row in rows)
+        why = f"every row has `{pair[0]}` and `{pair[1]}`{', learnt as JSON where it is a list' if several else ''}"
+        return "prompt_completion", Columns(*pair), why
     label = _label(rows, [called[name] for name in _LABELS if name in called])
     two = next(((called[a], called[b]) for a, b in _TWO if a in called and b in called), None)
     texts = list(two or [called[name] for name in _TEXTS if name in called])[: 2 if two else None]
