@@ -61,6 +61,16 @@ def first(root: Path, row: Any) -> Example:
         ({"text": "### Human: Q### Assistant: A"}, ASKED),
         ({"text": "<s>[INST] <<SYS>>S.<</SYS>> Q [/INST] A </s>"}, TOLD),
         ({"text": "<|im_start|>system\nS.<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\nA"}, TOLD),
+        ({"text": "<bos><start_of_turn>user\nQ<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"}, ASKED),
+        ({"text": "<|system|>\nS.</s>\n<|user|>\nQ</s>\n<|assistant|>\nA</s>"}, TOLD),
+        (
+            {
+                "text": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS.<|eot_id|>"
+                "<|start_header_id|>user<|end_header_id|>\n\nQ<|eot_id|>"
+                "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+            },
+            TOLD,
+        ),
         ({"text": "S.\n\n### Instruction:\nQ\n\n### Response:\nA"}, TOLD),
         ({"system": "SYSTEM: S.", "chat": "USER: Q\n\n\nASSISTANT: A <|endoftext|>\n\n\n"}, TOLD),
         ({"instruction": "Q", "context": "C", "response": "A"}, (Message("user", "Q\n\nC"), ASKED[1])),
@@ -217,6 +227,8 @@ def test_one_turn_a_row_is_no_example(tmp_path: Path) -> None:
 def test_what_people_thought_of_an_answer_is_said_to_be_passed_over(tmp_path: Path) -> None:
     rows = [{"question": f"What is {i}?", "response": f"It is {i}.", "rating": i % 5} for i in range(9)]
     assert recognise(jsonl(tmp_path / "a.jsonl", rows)).not_read == ("rating",)
+    slots = [{"utterance": f"Play {i}", "intent": "play", "slots": {"song": "x"}, "meta": {"n": 1}} for i in range(9)]
+    assert recognise(jsonl(tmp_path / "a.jsonl", slots)).not_read == ("slots",), "half of the answer, perhaps"
 
 
 def test_answers_that_are_lists_are_said_to_be_learnt_as_json(tmp_path: Path) -> None:

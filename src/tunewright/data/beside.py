@@ -16,6 +16,8 @@ _CONTEXTS = ("context", "contexts", "passage", "sql_context", "schema")
 _CHOICES = ("choices", "options")
 # Where each choice has a column of its own: `A` to `D`, `option_a`, `opa`, `choice1`.
 _CHOICE = re.compile(r"(?:(?:option|choice|op)[_ ]?)?([a-f1-6])")
+# Objects that tell of a row what no answer is made of.
+_ABOUT = {"metadata", "meta", "info", "usage", "model", "provenance", "annotator"}
 _VERDICTS = {"accept", "reject", "ignore"}
 # How good somebody found an answer: rows are learnt alike, whatever it says.
 _OPINIONS = {"rating", "stars", "score", "thumbs", "feedback", "vote", "votes", "upvotes", "quality"}
@@ -72,11 +74,15 @@ def unread(rows: Rows, columns: Columns, thinking: bool = False) -> list[str]:
     """Fields with words or opinions in them that no part of an example comes from, those of turns too."""
     used = {name for name in (*columns, *_KNOWN) if name}
     used |= {name for name in HISTORIES if columns.input and any(told(row, name) for row in rows[:_LOOKED])}
+    # What lies in an object beside a question and its answer is often a part of the answer: slots beside an intent.
+    objects = {n for r in rows[:_LOOKED] for n, value in r.items() if columns.output and isinstance(value, Mapping)}
     rows = lifted(rows[:_LOOKED], used)
     names = dict.fromkeys(name for row in rows for name in row)
     beneath, above = tuple(f"{name}." for name in used), {n for name in used for n in _outer(name)}
     rest = [n for n in names if not (n in used or n.startswith(beneath) or n in above or leaf(n) in _KNOWN)]
     wordy = [name for name in rest if leaf(name) in _OPINIONS or _wordy([row.get(name) for row in rows])]
+    inside = sorted(name for name in objects - used - above - _ABOUT if leaf(name) not in _KNOWN)
+    wordy += [name for name in inside if not any(other.startswith(f"{name}.") for other in wordy)]
     found = [name for name in wordy if not set(_outer(name)) & set(wordy)]
     turns = [turn for row in rows for turn in (turns_in(row.get(columns.turns)) or ()) if isinstance(turn, Mapping)]
     if any("role" in turn or "from" in turn for turn in turns):

@@ -9,19 +9,26 @@ from typing import Any
 
 _WHO = {
     **dict.fromkeys(("human", "user", "instruction", "[inst]"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "bot", "ai", "response", "output", "[/inst]"), "assistant"),
-    **dict.fromkeys(("function response", "tool", "observation"), "tool"),
+    **dict.fromkeys(("assistant", "gpt", "bot", "ai", "model", "response", "output", "[/inst]"), "assistant"),
+    **dict.fromkeys(("function response", "tool", "ipython", "observation"), "tool"),
     "system": "system",
     "input": "input",
 }
 # Each way of marking by itself: who is named in the first group. A text is told by one of them alone.
 _MARKS = (
     re.compile(r"<\|im_start\|>\s*(system|user|assistant|tool)\s*\n"),
+    re.compile(
+        r"<\|(?:start_header_id|header_start)\|>(system|user|assistant|tool|ipython)<\|(?:end_header_id|header_end)\|>"
+    ),
+    re.compile(r"<start_of_turn>(system|user|model)\s*\n"),
+    re.compile(r"<\|(system|user|assistant)\|>"),
     re.compile(r"(\[/?INST\])"),
     re.compile(r"#{2,3} ?(Human|User|Assistant|System|Instruction|Input|Response|Output):?[ \n]", re.I),
     re.compile(r"(?:^|\n)(Human|User|Assistant|GPT|Bot|AI|System|Function response|Tool|Observation): ?", re.I),
 )
-_ENDS = re.compile(r"\s*(?:<\|im_end\|>|<\|endoftext\|>|</?s>|<\|end_of_text\|>)\s*")
+_ENDS = re.compile(
+    r"\s*(?:</?s>|<bos>|<eos>|<end_of_turn>|<\|(?:im_end|end|endoftext|end_of_text|begin_of_text|eot|eot_id|eom_id)\|>)\s*"
+)
 _SYS = re.compile(r"^\s*<<SYS>>(.*?)<</SYS>>", re.S)
 
 
