@@ -74,6 +74,8 @@ def first(root: Path, row: Any) -> Example:
         ({"text": "S.\n\n### Instruction:\nQ\n\n### Response:\nA"}, TOLD),
         ({"system": "SYSTEM: S.", "chat": "USER: Q\n\n\nASSISTANT: A <|endoftext|>\n\n\n"}, TOLD),
         ({"instruction": "Q", "context": "C", "response": "A"}, (Message("user", "Q\n\nC"), ASKED[1])),
+        ({"Frage": "Q", "Antwort": "A", "Kategorie": "k"}, ASKED),
+        ({"email": "Q", "reply": "A"}, ASKED),
         ({"question": "Q", "contexts": ["C", "D"], "answer": "A"}, (Message("user", "Q\n\nC\n\nD"), ASKED[1])),
         (
             {"question": "Q", "context": "C", "answers": {"text": ["A", "A"], "answer_start": [0, 0]}},

@@ -23,6 +23,10 @@ from tunewright.thoughts import FIELDS
 from tunewright.turns import BadRow, thought_of
 
 SAMPLE = 10_000
+_ABROAD = (
+    "frage antwort, pregunta respuesta, question réponse, question reponse, domanda risposta, pergunta resposta, "
+    "vraag antwoord, 问题 回答, 问题 答案, 質問 回答, 질문 답변"
+)
 _PAIRS = (
     ("prompt", "completion"),
     ("prompt", "response"),
@@ -56,6 +60,10 @@ _PAIRS = (
     ("question", "sql"),
     ("question", "query"),
     ("sql_prompt", "sql"),
+    ("message", "reply"),
+    ("email", "reply"),
+    # Question and answer in other languages.
+    *(tuple(pair.split()) for pair in _ABROAD.split(", ")),
 )
 # Two texts of which one label tells something: the second stands behind the first.
 _TWO = (
