@@ -13,8 +13,8 @@ from tests.train.families import model_of, rows, seeing
 from tunewright.errors import ModelError, TrainingError
 from tunewright.models import quantised
 from tunewright.records import Rendered
-from tunewright.train import Settings, fit, targets
-from tunewright.train.adapters import assert_alive, not_adapted, prepare, trainable
+from tunewright.train import Settings, fit
+from tunewright.train.adapters import assert_alive, not_adapted, prepare, targets, trainable
 from tunewright.train.plain import gradients
 
 

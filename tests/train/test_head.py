@@ -9,8 +9,8 @@ import torch
 
 from tests.train.families import CONFIGS, model_of, rows
 from tunewright.errors import TrainingError
-from tunewright.train import Settings, head, targets
-from tunewright.train.adapters import prepare, trainable
+from tunewright.train import Settings, head
+from tunewright.train.adapters import prepare, targets, trainable
 from tunewright.train.choice import choose
 from tunewright.train.head import cut
 from tunewright.train.plain import gradients
