@@ -250,7 +250,7 @@ def test_one_side_of_a_batch_is_no_example(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match="no shape fits") as caught:
         recognise(jsonl(tmp_path / "a.jsonl", replies))
-    assert "the request with the same `custom_id`" in caught.value.remedy
+    assert "tunewright data convert RESULTS --requests REQUESTS" in caught.value.remedy
 
 
 def test_a_system_of_short_words_is_no_prompt(tmp_path: Path) -> None:

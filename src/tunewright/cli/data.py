@@ -156,6 +156,9 @@ def convert(
     input: Input = None,
     output: Output = None,
     system: Annotated[str | None, typer.Option("--system", help="System prompt put before every row.")] = None,
+    requests: Annotated[
+        Path | None, typer.Option("--requests", help="What was asked, where FILE is what a batch answered.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -168,7 +171,7 @@ def convert(
     from tunewright.store import write_text
 
     terminal = Terminal(as_json=json)
-    rows, faults, refused = versions.converted(file, to, input=input, output=output, system=system)
+    rows, faults, refused = versions.converted(file, to, input=input, output=output, system=system, requests=requests)
     write_text(out, "".join(f"{_json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     terminal.say(f"{len(rows):,} rows written as {to}, {len(faults):,} left out as faulty.")
     _reasons(terminal, faults)

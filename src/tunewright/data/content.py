@@ -122,8 +122,8 @@ def _unfit(names: Sequence[str], texts: Sequence[str], rows: Sequence[Mapping[st
     """What to do about fields of no known shape."""
     if "custom_id" in names:
         return (
-            "These are one side of a batch: put each answer beside the request with the same `custom_id`, in one row: "
-            '{"request": {"messages": [{"role": "user", "content": …}]}, "response": "…"}.'
+            "These are one side of a batch. Join what it answered to what it was asked: tunewright data convert "
+            "RESULTS --requests REQUESTS --to messages --out rows.jsonl"
         )
     lists = [name for name in names if lists_words([row.get(name) for row in rows])]
     if lists:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tunewright.data.auditing import Audit
+from tunewright.data.batches import joined
 from tunewright.data.conversion import convert
 from tunewright.data.recognition import recognise
 from tunewright.data.rows import Source, rows
@@ -144,24 +146,37 @@ def _quoted(text: str) -> str:
 
 
 def converted(
-    file: Path, to: str, *, input: str | None = None, output: str | None = None, system: str | None = None
+    file: Path,
+    to: str,
+    *,
+    input: str | None = None,
+    output: str | None = None,
+    system: str | None = None,
+    requests: Path | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]], list[tuple[str, str]]]:
     """The rows of a data file in the shape `to`; and names and reasons of the faulty ones and of those that the shape
     cannot hold or the service would refuse, which are both left out.
 
-    Raises `DataError` as `recognise` and `convert` do: where no row is left, too.
+    With `requests` the file holds the results of a batch, which are joined to what was asked. Raises `DataError` as
+    `recognise`, `joined` and `convert` do: where no row is left, too.
     """
-    reading = recognise(file, input=input, output=output)
-    source = Source(given=str(file), path=file, name=file.name, reading=reading, test=False, system=system)
     faults: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
 
-    def good() -> Iterator[Example]:
+    def good(source: Source, missing: Mapping[int, str]) -> Iterator[Example]:
         for row in rows(source):
             if row.example:
                 yield row.example
             else:
-                faults.append((f"{file.name}:{row.number}", row.message))
+                faults.append((f"{file.name}:{row.number}", missing.get(row.number, row.message)))
 
-    made = list(convert(good(), to, lambda row, reason: refused.append((row, reason)), faults))
+    with tempfile.TemporaryDirectory() as folder:
+        path: Path = file
+        missing: Mapping[int, str] = {}
+        if requests is not None:
+            path = Path(folder) / "joined.jsonl"
+            missing = joined(requests, file, path)
+        reading = recognise(path, input=input, output=output)
+        source = Source(given=str(file), path=path, name=file.name, reading=reading, test=False, system=system)
+        made = list(convert(good(source, missing), to, lambda row, reason: refused.append((row, reason)), faults))
     return made, faults, refused

@@ -1,0 +1,69 @@
+"""What a batch was asked and what it answered: two files of a service, joined by `custom_id`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunewright.data.files import read
+from tunewright.errors import DataError
+from tunewright.store import write_text
+
+# Of what was asked, this is part of an example.
+_ASKED = ("system", "messages", "tools")
+
+
+def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
+    """Write a row for each record of `results` to `out`, its request and its answer; and say which have none, and why.
+
+    Both are as OpenAI, Mistral and Anthropic take and give them. Raises `DataError` where no result has its request.
+    """
+    asked = {_id(raw.value): _request(raw.value) for raw in read(requests)}
+    rows: list[dict[str, Any]] = []
+    missing: dict[int, str] = {}
+    for raw in read(results):
+        request, (answer, why) = asked.get(_id(raw.value)), _answer(raw.value)
+        if request is None:
+            why = f"no request has its custom_id `{_id(raw.value)}`"
+        if why:
+            missing[raw.number] = why
+        # A place is kept for what is missing: rows are called by where they stand in the file of results.
+        rows.append({} if why or request is None else {**request, **answer})
+    if len(missing) == len(rows):
+        raise DataError(
+            f"none of its {len(rows):,} records can be used: {next(iter(missing.values()), 'it is empty')}.",
+            where=str(results),
+            remedy=f"Name the requests of this batch: --requests {requests}",
+        )
+    write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    return missing
+
+
+def _id(value: Any) -> str:
+    return str(value.get("custom_id", "")) if isinstance(value, Mapping) else ""
+
+
+def _request(value: Any) -> dict[str, Any] | None:
+    """What was asked: OpenAI's `body`, Anthropic's `params`."""
+    held = _inside(value, "body") or _inside(value, "params")
+    return {name: held[name] for name in _ASKED if held.get(name)} if held.get("messages") else None
+
+
+def _answer(value: Any) -> tuple[dict[str, Any], str]:
+    """What was answered, as a column beside the turns; or why nothing was."""
+    response, result = _inside(value, "response"), _inside(value, "result")
+    choices = _inside(response, "body").get("choices")
+    if choices:
+        return {"choices": choices}, ""
+    if result.get("type") == "succeeded" and result.get("message"):
+        return {"answer": result["message"]}, ""
+    failed = _inside(value, "error") or _inside(_inside(response, "body"), "error") or _inside(result, "error")
+    told = failed.get("message") or failed.get("type") or result.get("type") or response.get("status_code")
+    return {}, f"the request was not answered{f': {told}' if told else ''}"
+
+
+def _inside(value: Any, name: str) -> Mapping[str, Any]:
+    held = value.get(name) if isinstance(value, Mapping) else None
+    return held if isinstance(held, Mapping) else {}
