@@ -47,7 +47,7 @@ def test_answers_are_joined_to_their_requests_by_custom_id(tmp_path: Path) -> No
     assert rows[0]["tools"] == TOOLS and rows[0]["row"] == "results.jsonl:1"
     assert faults == [
         ("results.jsonl:7", "the request was not answered: the batch expired"),
-        ("results.jsonl:9", "no request has its custom_id `other`"),
+        ("results.jsonl:9", "no request has its custom_id (`other`)"),
     ]
 
 
@@ -74,8 +74,10 @@ def test_anthropics_batches_are_joined_too(tmp_path: Path) -> None:
 def test_files_of_two_batches_are_not_joined(tmp_path: Path) -> None:
     _, results = _openai(tmp_path)
     other = jsonl(tmp_path / "other.jsonl", [{"custom_id": "z", "body": {"messages": [_asked(1)]}}])
-    with pytest.raises(DataError, match="none of its 9 records can be used: no request has its custom_id `r5`"):
+    with pytest.raises(DataError, match="none of its 9 records can be used: no request has its custom_id"):
         converted(results, "messages", requests=other)
+    with pytest.raises(DataError, match="the request has no turns"):
+        converted(results, "messages", requests=results)
 
 
 def test_the_command_joins_them(tmp_path: Path, cli: Any) -> None:

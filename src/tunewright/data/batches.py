@@ -24,9 +24,10 @@ def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
     rows: list[dict[str, Any]] = []
     missing: dict[int, str] = {}
     for raw in read(results):
-        request, (answer, why) = asked.get(_id(raw.value)), _answer(raw.value)
+        name, (answer, why) = _id(raw.value), _answer(raw.value)
+        request = asked.get(name)
         if request is None:
-            why = f"no request has its custom_id `{_id(raw.value)}`"
+            why = f"{'the request has no turns' if name in asked else 'no request has its custom_id'} (`{name}`)"
         if why:
             missing[raw.number] = why
         # A place is kept for what is missing: rows are called by where they stand in the file of results.
@@ -35,7 +36,7 @@ def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
         raise DataError(
             f"none of its {len(rows):,} records can be used: {next(iter(missing.values()), 'it is empty')}.",
             where=str(results),
-            remedy=f"Name the requests of this batch: --requests {requests}",
+            remedy=f"Name the file that this batch was made from in place of {requests.name}: --requests FILE",
         )
     write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     return missing
