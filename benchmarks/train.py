@@ -6,7 +6,8 @@ Each side runs in a process of its own, ours and the peer's in turn, three times
 the medians count. Losses of ten steps in float32 are compared first; speed is taken in each side's faster number type,
 by probe. The peer runs without activation checkpointing, TRL with its only loss for supervised fine-tuning (which
 computes logits of supervised tokens alone), and splits the batch by accumulation as it is fastest: single rows, twos,
-up to the whole, by probe (one row at a time needs no padding and stays in the caches). `matmul_share` is the rate of
+up to the whole, by probe (one row at a time needs no padding and stays in the caches). Where the whole batch is not
+the fastest and fits, a second result is beside it, for that is how the peer is started. `matmul_share` is the rate of
 the products that our timed steps cannot do without (no padding, nothing above attention's diagonal, nothing twice) over
 the rate of plain `torch.mm` at the model's own shape.
 
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def main() -> None:
         results = [one for work in chosen for one in measure_switches(work, data, given.seconds, given.rounds)]
     else:
         peer = (given.peer, given.peer_python)
-        results = [measure(work, data, given.seconds, given.rounds, peer) for work in chosen]
+        results = [one for work in chosen for one in measure(work, data, given.seconds, given.rounds, peer)]
     report("train", results, given.json)
 
 
@@ -85,29 +86,20 @@ def measure(
     seconds: float,
     rounds: int | None = None,
     by: tuple[str, str] = ("trl", sys.executable),
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     """One work: equality first, then each side's faster type, then speed and memory in turn.
 
-    `by` names the peer and the interpreter that has it.
+    `by` names the peer and the interpreter that has it. The first result is beside the peer at its fastest split, a
+    second, where it is another one and fits, beside the peer with its batch whole.
     """
-    big, (peer, python), begun = shape_of(work) != "25m", by, time.monotonic()
-    sides = ("ours", peer)
+    big, begun = shape_of(work) != "25m", time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "work.json"
         task = prepare(work, data, steps=12 if big else 40)
-        prepared.write_text(json.dumps(task))
-        if peer == "llamafactory":
-            save(task, prepared.with_name("model"))
-
-        def run(side: str, dtype: str, steps: int, seconds: float, limit: float = 1200) -> dict[str, Any]:
-            arguments = ["--side", side, "--prepared", str(prepared), "--dtype", dtype]
-            arguments += ["--steps", str(steps), "--seconds", str(seconds)]
-            script = HERE.with_name("_llamafactory.py") if side == "llamafactory" else HERE
-            return sample(script, arguments, limit=limit, python=python if side == peer else sys.executable)
-
-        splits = _splits(run, peer, task, prepared, seconds)
+        run = _Sides(task, Path(folder), *by)
+        splits = _splits(run, seconds)
+        sides = ["ours", "peer", *(["whole"] if run.has_whole else [])]
         first = {side: run(side, "float32", 3 if big else 10, ALL_STEPS) for side in sides}
-        best = {side: _probe(run, side, first[side], batch_of(work)) for side in sides}
+        best = {side: _probe(run, side, DTYPES[run.named(side)], first[side], batch_of(work)) for side in sides}
         # At 135 M three steps are enough: in float32 they have been measured already.
         measured = big and not rounds
         taken: dict[str, list[dict[str, Any]]] = {
@@ -118,16 +110,47 @@ def measure(
             for side in sides:
                 if not (measured and taken[side]):
                     taken[side].append(run(side, best[side][0], steps, steady))
-    equal = _equality(first["ours"]["losses"], first[peer]["losses"])
-    return _result(
-        work,
-        task,
-        equal,
-        {"ours": best["ours"], "peer": best[peer]},
-        {"ours": taken["ours"], "peer": taken[peer]},
-        PEERS[peer],
-        splits,
-    )
+    names = {"peer": PEERS[by[0]], "whole": f"{PEERS[by[0]]}, batch whole"}
+    return [
+        _result(
+            work,
+            task,
+            _equality(first["ours"]["losses"], first[side]["losses"]),
+            {"ours": best["ours"], "peer": best[side]},
+            {"ours": taken["ours"], "peer": taken[side]},
+            names[side],
+            splits,
+        )
+        for side in sides[1:]
+    ]
+
+
+class _Sides:
+    """Runs `ours`, the `peer` at its fastest split, or the peer with its batch `whole` on one work, each by itself."""
+
+    def __init__(self, task: dict[str, Any], folder: Path, peer: str = "trl", python: str = sys.executable) -> None:
+        self.task, self.folder, self.peer, self.python = task, folder, peer, python
+        self.has_whole = False
+        self.write("ours")
+        if peer == "llamafactory":
+            save(task, folder / "model")
+
+    def named(self, side: str) -> str:
+        return self.peer if side in ("peer", "whole") else side
+
+    def write(self, side: str, **changed: int) -> None:
+        """What `side` reads: the task, with the rows at once of a peer."""
+        (self.folder / f"{side}.json").write_text(json.dumps(self.task | changed))
+
+    def __call__(
+        self, side: str, dtype: str, steps: int, seconds: float, limit: float = 1200, without: str | None = None
+    ) -> dict[str, Any]:
+        name, theirs = self.named(side), side in ("peer", "whole")
+        prepared = self.folder / f"{side if theirs else 'ours'}.json"
+        arguments = ["--side", name, "--prepared", str(prepared), "--dtype", dtype]
+        arguments += ["--steps", str(steps), "--seconds", str(seconds), *(["--without", without] if without else [])]
+        script = HERE.with_name("_llamafactory.py") if name == "llamafactory" else HERE
+        return sample(script, arguments, limit=limit, python=self.python if theirs else sys.executable)
 
 
 def _turns(wanted: int, until: float) -> Iterator[int]:
@@ -139,22 +162,25 @@ def _turns(wanted: int, until: float) -> Iterator[int]:
             return
 
 
-def _splits(run: Any, peer: str, task: dict[str, Any], prepared: Path, seconds: float) -> dict[int, float]:
-    """The peer's examples per second by rows at once, a few steps in float32; the fastest is left in `prepared`.
+def _splits(run: _Sides, seconds: float) -> dict[int, float]:
+    """The peer's examples per second by rows at once, a few steps in float32; it is left at the fastest, and whole.
 
     From one row upwards, until two more have not been faster: with the rows' number padding and caches cost more, and a
     step of 32 long rows minutes. Batches are cut short for it: how many parts of a step follow each other does not
     change the rate of one.
     """
+    task = run.task
     rates, (rows, steps) = {}, (8, 4) if shape_of(task["work"]) == "25m" else (4, 2)
-    for micro in reversed(micro_batches(task)):
-        batch = max(micro, min(task["batch"], rows))
-        prepared.write_text(json.dumps(task | {"batch": batch, "micro_batch": micro}))
-        rates[micro] = run(peer, "float32", steps, seconds)["examples_per_s"]
+    fit = micro_batches(task)
+    for micro in reversed(fit):
+        run.write("peer", batch=max(micro, min(task["batch"], rows)), micro_batch=micro)
+        rates[micro] = run("peer", "float32", steps, seconds)["examples_per_s"]
         if max(rates.values()) not in list(rates.values())[-2:]:
             break
     best = max(rates, key=lambda micro: rates[micro])
-    prepared.write_text(json.dumps(task | {"micro_batch": best}))
+    run.write("peer", micro_batch=best)
+    run.write("whole", micro_batch=task["batch"])
+    run.has_whole = task["batch"] in fit and best != task["batch"]
     return rates
 
 
@@ -163,23 +189,14 @@ def measure_switches(work: str, data: Path, seconds: float, rounds: int | None =
     big = shape_of(work) != "25m"
     names: list[str | None] = [None, *switches_for(method_of(work))]
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "work.json"
         task = prepare(work, data, steps=12 if big else 40)
-        prepared.write_text(json.dumps(task))
-
-        def run(
-            name: str | None, dtype: str, steps: int, seconds: float, limit: float = 1200, side: str = "ours"
-        ) -> dict[str, Any]:
-            arguments = ["--side", side, "--prepared", str(prepared), "--dtype", dtype]
-            off = ["--without", name] if name else []
-            return sample(HERE, [*arguments, "--steps", str(steps), "--seconds", str(seconds), *off], limit=limit)
-
-        first = {name: run(name, "float32", 3 if big else 10, ALL_STEPS) for name in names}
-        best = _probe(lambda side, *rest: run(None, *rest, side=side), "ours", first[None], batch_of(work))
+        run = _Sides(task, Path(folder))
+        first = {name: run("ours", "float32", 3 if big else 10, ALL_STEPS, without=name) for name in names}
+        best = _probe(run, "ours", DTYPES["ours"], first[None], batch_of(work))
         taken: dict[str | None, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(rounds or (1 if big else ROUNDS)):
             for name in names:
-                taken[name].append(run(name, best[0], 10_000, seconds))
+                taken[name].append(run("ours", best[0], 10_000, seconds, without=name))
     return [
         _result(
             work,
@@ -204,7 +221,9 @@ def _equality(ours: list[float], peer: list[float]) -> dict[str, Any]:
     }
 
 
-def _probe(run: Any, side: str, first: dict[str, Any], batch: int) -> tuple[str, dict[str, float]]:
+def _probe(
+    run: _Sides, side: str, dtypes: Sequence[str], first: dict[str, Any], batch: int
+) -> tuple[str, dict[str, float]]:
     """The side's fastest number type, and examples per second of each over three steps (of float32, as measured).
 
     Where bfloat16 products run at less than half of float32's rate no step is tried in it: on processors without them
@@ -212,7 +231,7 @@ def _probe(run: Any, side: str, first: dict[str, Any], batch: int) -> tuple[str,
     as 0.
     """
     rates = {"float32": first["examples_per_s"]}
-    others = [dtype for dtype in DTYPES[side] if dtype != "float32"]
+    others = [dtype for dtype in dtypes if dtype != "float32"]
     plain = run("products", "float32", 0, 0.0, 300)
     if plain["bfloat16"] < 0.5 * plain["float32"]:
         return "float32", rates | dict.fromkeys(others, 0.0)

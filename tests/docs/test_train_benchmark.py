@@ -30,18 +30,19 @@ def train(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_fastest_split_is_looked_for_upwards(
     rates: dict[int, float], tried: list[int], train: ModuleType, tmp_path: Path
 ) -> None:
-    prepared = tmp_path / "work.json"
     task: dict[str, Any] = {"work": "snips_b16", "batch": 16, "shape": {"num_hidden_layers": 12}}
     task["rows"] = [{"ids": [1, 2, 3]}]
 
-    def run(*_: Any) -> dict[str, float]:
-        return {"examples_per_s": rates[json.loads(prepared.read_text())["micro_batch"]]}
+    class Sides(train._Sides):  # type: ignore[misc]
+        def __call__(self, side: str, *_: Any) -> dict[str, float]:
+            return {"examples_per_s": rates[json.loads((tmp_path / f"{side}.json").read_text())["micro_batch"]]}
 
-    found = train._splits(run, "trl", task, prepared, 15.0)
-    assert list(found) == tried
-    left = json.loads(prepared.read_text())
-    assert left["batch"] == 16
-    assert left["micro_batch"] == max(tried, key=lambda micro: rates[micro])
+    run = Sides(task, tmp_path)
+    assert list(train._splits(run, 15.0)) == tried
+    left = {side: json.loads((tmp_path / f"{side}.json").read_text()) for side in ("peer", "whole")}
+    assert left["peer"]["batch"] == left["whole"]["batch"] == left["whole"]["micro_batch"] == 16
+    assert left["peer"]["micro_batch"] == max(tried, key=lambda micro: rates[micro])
+    assert run.has_whole
 
 
 @pytest.mark.parametrize(("seconds", "turns"), [(1.0, 3), (300.0, 2), (700.0, 1), (5000.0, 1)])
