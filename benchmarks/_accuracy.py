@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _common import machine, sample, versions
+from _common import DATA, machine, sample, versions
 from _configurations import Configuration
 from _prepared import lacking, prepare
 
@@ -41,7 +41,7 @@ class Compared:
     def main(self, about: str | None) -> None:
         parser = argparse.ArgumentParser(description=about.splitlines()[0] if about else None)
         parser.add_argument("--work", choices=self.works, action="append", help="one configuration (repeatable)")
-        parser.add_argument("--data", type=Path, default=self.script.parents[1] / "../shared/data")
+        parser.add_argument("--data", type=Path, default=DATA)
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
         parser.add_argument("--tune", type=Path, help=argparse.SUPPRESS)

@@ -16,6 +16,8 @@ from typing import Any
 
 # What decides which number type is fast; the widest that a processor has is told.
 INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
+# Where the real sets lie unless `--data` says otherwise.
+DATA = Path(__file__).resolve().parents[2] / "shared/data"
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "numpy")
 
 

@@ -19,8 +19,11 @@ def ours(task: dict[str, Any], dtype: str, steps: int, seconds: float, without: 
     `without` names a switch that is turned off.
     """
     import torch
+    from peft import get_peft_model  # noqa: F401  (what is imported when it is needed is no memory of the step)
+    from transformers import LlamaForCausalLM  # noqa: F401
 
     from tunewright.errors import Interrupted
+    from tunewright.models import quantised  # noqa: F401
     from tunewright.records import Rendered
     from tunewright.train import Settings, fit
 

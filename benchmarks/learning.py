@@ -23,9 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import median, report
+from _common import DATA, median, report
 
-HERE = Path(__file__).resolve().parent
 WORKS = {
     "tickets": ["train.epochs=4", "train.checkpoints=1"],
     "snips": ["train.epochs=0.9", "train.effective_batch_size=16"],
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--work", choices=WORKS, action="append")
     parser.add_argument("--epochs", type=float, help="other passes than the work's own")
     parser.add_argument("--seed", type=int, action="append", help="the order of the rows, and where A begins")
-    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     more = [f"train.epochs={given.epochs}"] if given.epochs else []

@@ -79,7 +79,9 @@ def short_of(results: Mapping[str, Mapping[str, float | int | None]]) -> list[st
 def main() -> int:
     """Print the table, or one JSON document; 3 when a promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real sets")
+    parser.add_argument(
+        "--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared/data", help="folder of the real sets"
+    )
     parser.add_argument("--file", type=Path, help="labelled sentences of your own in the same form")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

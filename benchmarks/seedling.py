@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from _common import report
+from _common import DATA, report
 from _kneser_ney import KneserNey
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,8 +126,8 @@ def result(name: str, ours: float, peer: float, facts: dict, against: dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", default=None, help="one source's name; all without it")
-    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
-    parser.add_argument("--corpus", type=Path, default=ROOT / "../shared/corpus")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--corpus", type=Path, default=DATA.with_name("corpus"))
     parser.add_argument("--model", type=Path, default=SEEDLING)
     parser.add_argument("--against", type=Path, default=None, help="another model's folder")
     parser.add_argument(

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import median, report, sample
+from _common import DATA, median, report, sample
 from _peers import micro_batches
 from _sides import SIDES, products, save
 from _switches import SWITCHES, switches_for
@@ -51,7 +51,7 @@ DTYPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--work", choices=works(), action="append", help="one work (repeatable); all 25 M by default")
-    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "../shared/data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=15.0, help="steady seconds per sample")
     parser.add_argument("--rounds", type=int, help="samples per side; by default 3, at 135 M one")

@@ -16,21 +16,11 @@ from typing import Any
 import yaml
 
 from tunewright.project import ProjectFolder, RunFolder
-from tunewright.records import ArmScore, DatasetRecord, Evaluation, Hurdle, RunRecord
+from tunewright.records import TUNED, ArmScore, DatasetRecord, Evaluation, Hurdle, RunRecord, arm_label
 from tunewright.store import read_json, write_text
 
 PAGE = Path(__file__).with_name("shown.md")
 MARKS = ("<!-- made by docs/make_shown.py -->", "<!-- end -->")
-ARMS = {
-    "base": "base",
-    "prompted": "prompt",
-    "few_shot": "few-shot",
-    "rag": "retrieval",
-    "classifier": "TF-IDF + logistic regression",
-    "external": "external",
-    "tuned": "**tuned**",
-    "tuned_rag": "**tuned, retrieval**",
-}
 
 
 def shown(folder: Path, machine: str) -> str:
@@ -72,7 +62,7 @@ def _row(root: Path, run: RunFolder) -> str:
     cells = [
         root.name,
         f"{data.ledger.used:,} of {data.ledger.read:,}",
-        f"{ARMS[verdict.against]} {_scored(arms[verdict.against])}",
+        f"{arm_label(verdict.against)} {_scored(arms[verdict.against])}",
         f"**{_scored(arms['tuned'])}**",
         f"{_points(verdict.difference)} [{_points(verdict.low)}, {_points(verdict.high)}]",
         f"{int(seconds // 60)} m {int(seconds % 60):02d} s",
@@ -102,13 +92,14 @@ def _project(root: Path, run: RunFolder) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for arm in sorted(evaluation.arms, key=lambda arm: -arm.score):
         span = f"{100 * arm.low:.1f} to {100 * arm.high:.1f}"
-        yield f"| {ARMS[arm.name]} | {100 * arm.score:.1f} % | {span} | {arm.cases:,} | {arm.seconds:.2g} |"
+        name = f"**{arm_label(arm.name)}**" if arm.name in TUNED else arm_label(arm.name)
+        yield f"| {name} | {100 * arm.score:.1f} % | {span} | {arm.cases:,} | {arm.seconds:.2g} |"
     yield ""
     hurdle = evaluation.hurdle
     if hurdle is not None:
         by = f"{100 * hurdle.min_gain:g}" if hurdle.min_gain else f"about {100 * hurdle.detectable:.1f}"
         why = "to pay" if hurdle.min_gain else f"for {hurdle.cases:,} cases to show it"
-        yield f"- To beat before training: {ARMS[hurdle.arm]}, {_scored(hurdle)}, by {by} points {why}."
+        yield f"- To beat before training: {arm_label(hurdle.arm)}, {_scored(hurdle)}, by {by} points {why}."
     yield f"- Verdict: {evaluation.verdict.decision.replace('_', ' ')} – {evaluation.verdict.reason}."
     for gate in evaluation.gates:
         if gate.ok is False:

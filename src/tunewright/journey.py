@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunewright.data import Audit
+from tunewright.data import Audit, recognise
 from tunewright.errors import RunError
 from tunewright.export import without_passwords
 from tunewright.joins import (
     advising,
     answering,
-    beyond,
     exporting,
     folding,
     hurdles,
@@ -27,6 +26,7 @@ from tunewright.joins import (
     stages,
     starting,
     trained,
+    trying,
 )
 from tunewright.joins.passing import blocks, with_strict
 from tunewright.joins.resuming import as_begun, unfinished
@@ -36,7 +36,7 @@ from tunewright.joins.workshop import Project, begin_run
 from tunewright.plan import Plan
 from tunewright.project import ProjectFolder, RunFolder
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult, scored
+from tunewright.records import TUNED, Artifact, Evaluation, Gate, RunRecord, TrainResult, arm_label, scored, sequences
 from tunewright.render import spans
 from tunewright.report import DataEvidence, data_page
 from tunewright.store import read_json, write_text
@@ -94,11 +94,16 @@ def open_files(
 ) -> Project:
     """Data files without a recipe; `overrides` and `options` as for `open_project`. Results lie in `.tunewright/` here.
 
-    Without `model` nothing is counted in tokens. Raises `RecipeError`.
+    Without `model` nothing is counted in tokens. Where no `test` is given, splits of the files that judge are held out,
+    as `init`'s recipe has it. Raises `RecipeError`, and `DataError` for a file of no recognisable shape.
     """
     sources = [{"path": str(p.resolve()), **({"license": license} if license else {})} for p in train]
     columns = {k: v for k, v in (("input", input), ("output", output)) if v}
-    held_out = {"test": [str(p.resolve()) for p in test]} if test else {}
+    held: list[Any] = [str(p.resolve()) for p in test]
+    if not test:
+        splits = {p: recognise(p, input=input, output=output).test for p in train}
+        held = [{"path": str(p.resolve()), "split": split} for p, split in splits.items() if split]
+    held_out = {"test": held} if held else {}
     asked = {"requests": list(requests)} if requests else {}
     given = {"model": model or "seedling", "data": {"train": sources, **held_out, **columns, **asked}}
     recipe, given = read_spec(Recipe, given, overrides)
@@ -219,7 +224,7 @@ def baseline(project: Project, run: RunFolder | None = None) -> Outcome:
         names = [a for a in answering.arm_names(project) if a not in TUNED]
         predictions = folding.answers(project, run, names, "baseline")
         evaluation = hurdles.with_hurdle(project, stages.decided(project, predictions))
-        found.append("   ".join(f"{a.name.replace('_', '-')} {100 * a.score:.1f} %" for a in evaluation.arms))
+        found.append("   ".join(f"{arm_label(a.name)} {100 * a.score:.1f} %" for a in evaluation.arms))
         found += stages.cut_thoughts(project, evaluation)
         if project.untuned.quantisation:
             found.append("they asked the base in 4 bits: memory does not hold it whole")
@@ -265,7 +270,7 @@ def evaluate(project: Project, name: str | None = None, *, run: RunFolder | None
         others = before_asking(project, run)
         predictions = folding.answers(project, run, answering.arm_names(project), "evaluate")
         evaluation = stages.decided(project, predictions)
-        more = (*beyond.gates(project, run), *hurdles.after_training(project, evaluation.arms))
+        more = (*trying.gates(project, run), *hurdles.after_training(project, evaluation.arms))
         evaluation = stages.decided(project, predictions, more)
         judged = judging.gates(project, run, predictions, evaluation.verdict.against)
         if judged:
@@ -329,8 +334,8 @@ def headline(project: Project) -> str:
 
 def rendered(
     project: Project, *, count: int = 1, split: str = "train", row: str | None = None
-) -> list[tuple[str, list[tuple[str, bool]]]]:
-    """Examples as the model sees them: (row, [(text, supervised)])."""
+) -> list[tuple[str, list[list[tuple[str, bool]]]]]:
+    """Examples as the model sees them: (row, its sequences, each of them [(text, supervised)])."""
     examples = project.examples(split)
     if row is not None:
         everywhere = [e for s in ("train", "validation", "test") for e in project.examples(s)]
@@ -338,7 +343,8 @@ def rendered(
         if not examples:
             raise RunError("no row of this name is used.", where=row, remedy="Rows are named file:record.")
     limit = project.recipe.train.max_length
-    return [(e.row, list(spans(project.renderer, project.renderer.render(e, limit)))) for e in examples[:count]]
+    shown = ((e.row, sequences([project.renderer.render(e, limit)])) for e in examples[:count])
+    return [(name, [list(spans(project.renderer, each)) for each in whole]) for name, whole in shown]
 
 
 def speaker(folder: str | Path, name: str | None = None) -> speaking.Speaker:

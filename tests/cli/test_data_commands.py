@@ -41,7 +41,9 @@ def test_check_says_how_each_file_was_read_and_what_was_not(cli, project, tmp_pa
     rows = [{"question": f"Where is item {i}?", "answer": f"On shelf {i}.", "note": f"says row {i}"} for i in range(60)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = "prompt_completion. every row has `question` and `answer`; not read: `note`"
-    assert f"faq.jsonl: {told}" in cli("check", file).out
+    checked = cli("check", file).out
+    assert f"faq.jsonl: {told}" in checked
+    assert checked.rstrip().endswith("next     tunewright init my-project --data faq.jsonl")
     folder = project()
     (folder / "tunewright.yaml").write_text("version: 1\nmodel: seedling\ndata: {train: [../faq.jsonl]}\n")
     assert f"../faq.jsonl: {told}" in cli("check", folder).out
@@ -51,13 +53,16 @@ def test_check_says_how_each_file_was_read_and_what_was_not(cli, project, tmp_pa
     assert cli("init", tmp_path / "new", "--data", file, "--json").document["files"][0]["not_read"] == ["note"]
 
 
-def test_init_holds_out_the_test_that_a_file_brings(cli, tmp_path):
+def test_the_test_that_a_file_brings_is_held_out(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rows = [{"question": f"Where is item {i}?", "answer": f"On shelf {i}."} for i in range(100)]
     parts = {"train": rows[:60], "test": rows[60:]}
     (tmp_path / "all.json").write_text(json.dumps(parts))
     made = cli("init", tmp_path / "new", "--data", tmp_path / "all.json")
     assert made.code == 0 and "its split `test` is held out" in made.out
     assert cli("check", tmp_path / "new", "--json").document["splits"]["test"] == 40
+    assert cli("check", "all.json", "--json").document["splits"]["test"] == 40
+    assert cli("check", "all.json").out.rstrip().endswith("next     tunewright init my-project --data all.json")
 
 
 def test_fix_ends_with_no_where_a_gate_says_no(cli, project, rows, tmp_path):

@@ -159,8 +159,8 @@ def test_tools_and_calls_survive(shared_data: Path, tmp_path: Path) -> None:
 
 def test_lost_tokens_are_counted_in_rows_and_tokens(tmp_path: Path) -> None:
     jsonl(tmp_path / "train.jsonl", pairs(30))
-    facts = {"train.jsonl:1": TokenFacts(100, 40, 15), "train.jsonl:2": TokenFacts(100, 10, 10)}
-    result = run(tmp_path, tokens=lambda e: facts.get(e.row, TokenFacts(20, 8)))
+    facts = {"train.jsonl:1": TokenFacts(40, 15), "train.jsonl:2": TokenFacts(10, 10)}
+    result = run(tmp_path, tokens=lambda e: facts.get(e.row, TokenFacts(8)))
     ledger, tokens = result.dataset.ledger, result.dataset.tokens
     assert (ledger.changed, ledger.set_aside) == (1, {"unsupervised": 1})
     assert tokens is not None and tokens.sums()
@@ -170,17 +170,14 @@ def test_lost_tokens_are_counted_in_rows_and_tokens(tmp_path: Path) -> None:
     assert finding(result, "unsupervised").severity == "error"  # type: ignore[union-attr]
 
 
-def test_what_a_template_cannot_write_is_set_aside_for_that_and_what_it_does_not_teach_is_told(tmp_path: Path) -> None:
+def test_what_a_template_cannot_write_is_set_aside_for_that(tmp_path: Path) -> None:
     jsonl(tmp_path / "train.jsonl", pairs(30))
-    facts = {
-        "train.jsonl:1": TokenFacts(0, 0, refused="the chat template refuses this conversation: one call at once"),
-        "train.jsonl:2": TokenFacts(100, 10, unlearned=2),
-    }
-    result = run(tmp_path, tokens=lambda e: facts.get(e.row, TokenFacts(20, 8)))
+    why = "the chat template refuses this conversation: one call at once"
+    facts = {"train.jsonl:1": TokenFacts(0, refused=why)}
+    result = run(tmp_path, tokens=lambda e: facts.get(e.row, TokenFacts(8)))
     assert result.dataset.ledger.set_aside == {"unwritable": 1}
-    refused, unlearned = finding(result, "unwritable"), finding(result, "unlearned")
+    refused = finding(result, "unwritable")
     assert refused is not None and "one call at once" in refused.message and refused.evidence["set_aside"] == 1
-    assert unlearned is not None and unlearned.count == 1 and "row of its own" in unlearned.remedy
     assert finding(result, "unsupervised") is None
     with pytest.raises(DataError, match="one call at once"):
         run(tmp_path, tokens=lambda e: facts["train.jsonl:1"])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.command_line import cli as cli
 from tests.data.helpers import jsonl
+from tunewright.data import recognise
 from tunewright.data.versions import converted
 from tunewright.errors import DataError
 
@@ -69,6 +70,33 @@ def test_anthropics_batches_are_joined_too(tmp_path: Path) -> None:
     rows, faults, _ = converted(paths[1], "messages", requests=paths[0])
     assert [turn["content"] for turn in rows[0]["messages"]] == ["Be brief.", "What is 1?", "It is 1."]
     assert faults == [("b.jsonl:1", "the request was not answered: invalid_request_error")]
+
+
+def test_geminis_batches_are_joined_by_their_key(tmp_path: Path) -> None:
+    requests: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for i in range(9):
+        contents = [{"role": "user", "parts": [{"text": f"What is {i}?"}]}]
+        asked = {"contents": contents, "system_instruction": {"parts": [{"text": "Be brief."}]}}
+        requests.append({"key": f"r{i}", "request": asked})
+        content = {"parts": [{"text": f"It is {i}."}], "role": "model"}
+        results.append({"key": f"r{i}", "response": {"candidates": [{"content": content, "finishReason": "STOP"}]}})
+    results[0]["response"] = {"candidates": [{"content": {"role": "model"}, "finishReason": "SAFETY"}]}
+    results[1]["response"] = {"promptFeedback": {"blockReason": "OTHER"}}
+    paths = [jsonl(tmp_path / name, rows) for name, rows in (("a.jsonl", requests), ("b.jsonl", results))]
+    rows, faults, _ = converted(paths[1], "messages", requests=paths[0])
+    assert len(rows) == 7
+    assert [turn["content"] for turn in rows[0]["messages"]] == ["Be brief.", "What is 2?", "It is 2."]
+    assert faults == [
+        ("b.jsonl:1", "the request was not answered: SAFETY"),
+        ("b.jsonl:2", "the request was not answered: OTHER"),
+    ]
+    with pytest.raises(DataError) as caught:
+        recognise(paths[1])
+    assert "data convert RESULTS --requests REQUESTS" in caught.value.remedy
+    # Requests alone ask and answer nothing: what a system says is no answer.
+    asks = recognise(paths[0])
+    assert (asks.shape, asks.turns, asks.output) == ("messages", "request.contents", "")
 
 
 def test_files_of_two_batches_are_not_joined(tmp_path: Path) -> None:

@@ -167,18 +167,18 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(ending):
 
 
 def test_a_key_from_the_environment_may_end_with_a_line(server, monkeypatch):
-    from tunewright.joins import outside
+    from tunewright.joins import remote
     from tunewright.recipe.spec import ServerSpec
 
     server["script"] = [(200, echo)]
     asked = ServerSpec(url=server["url"], model="m", key_env="KEY_OF_SERVER")
     monkeypatch.setenv("KEY_OF_SERVER", " sk-abc\r\n")
-    assert outside.server(asked, privacy="local", where="judge").chat(ask(["a"]), Sampling())[0].text == "A"
+    assert remote.server(asked, privacy="local", where="judge").chat(ask(["a"]), Sampling())[0].text == "A"
     assert server["headers"][0][1] == "Bearer sk-abc"
     for wrong in ("sk-\nabc", "sk-abc\x01", " \n"):
         monkeypatch.setenv("KEY_OF_SERVER", wrong)
         with pytest.raises(RecipeError, match="KEY_OF_SERVER") as caught:
-            outside.server(asked, privacy="local", where="judge")
+            remote.server(asked, privacy="local", where="judge")
         assert "abc" not in str(caught.value) and caught.value.exit_code == 2
 
 

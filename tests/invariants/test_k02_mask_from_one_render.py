@@ -1,6 +1,7 @@
 """K2: the mask comes from one rendering of the whole conversation and is proved by decoding."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,14 +31,15 @@ from tests.render.conversations import (
 from tests.render.tokenizers import tiny
 from tunewright.errors import RenderError
 from tunewright.models.template import switched
-from tunewright.records import Example, Message
+from tunewright.records import Example, Message, sequences
 from tunewright.render import Renderer, spans
 
 IM = ["<|im_start|>", "<|im_end|>"]
 
 
 def said(renderer: Renderer, row: Example) -> list[str]:
-    return [text for text, supervised in spans(renderer, renderer.render(row)) if supervised]
+    whole = sequences([renderer.render(row)])
+    return [text for each in whole for text, supervised in spans(renderer, each) if supervised]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -54,7 +56,6 @@ def test_an_answer_that_is_not_learned_is_read(seedling_renderer):
     row = Example((*turns, Message("assistant", "right")))
     assert said(seedling_renderer, row) == ["right<|im_end|>"]
     assert "wrong<|im_end|>" in seedling_renderer.tokenizer.decode(seedling_renderer.render(row).ids)
-    assert seedling_renderer.facts(row, 512).unlearned == 0
 
 
 @pytest.mark.parametrize("template", [LLAMA_LIKE, GEMMA_LIKE, MISTRAL_LIKE])
@@ -119,20 +120,34 @@ def test_a_template_that_changes_answers_is_refused_with_both_strings():
 
 
 @pytest.mark.parametrize("template", [REWRITING, THINKING_LIKE])
-def test_an_earlier_answer_that_nobody_is_asked_for_so_is_read_and_not_learned(template):
-    """Its prompt, or its end, is another once more turns follow."""
+def test_an_earlier_answer_that_is_written_otherwise_later_is_learned_as_it_is_asked_for(template):
+    """Its prompt, or its end, is another once more turns follow: it has a sequence of its own."""
     renderer = Renderer(tiny(switched(template), IM))
     row = example(("user", "a"), ("assistant", "<think>x</think>b"), ("user", "c"), ("assistant", "d"))
     if template == THINKING_LIKE:
         row = GOLDEN["two turns"]
-    assert said(renderer, row) == ["d<|im_end|>"]
+    first = Example(row.messages[:2], row="golden:1")
+    assert said(renderer, row) == [f"{row.messages[1].content}<|im_end|>", "d<|im_end|>"]
     rendered = renderer.render(row)
     assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
-    assert renderer.facts(row, 100).unlearned == 1
-    first = Example(row.messages[:2], row="golden:1")
-    if template == REWRITING:
-        assert said(renderer, first) == ["<think>x</think>b<|im_end|>"]
-    assert renderer.facts(first, 100).unlearned == 0
+    assert rendered.earlier == (renderer.render(first),) and not rendered.earlier[0].earlier
+    assert renderer.facts(row, 100).supervised == rendered.supervised + renderer.facts(first, 100).supervised
+    # Where it is not to be learned, or its answer lies behind the longest length, there is no sequence for it.
+    unwanted = replace(row, messages=(row.messages[0], replace(row.messages[1], learned=False), *row.messages[2:]))
+    assert said(renderer, unwanted) == ["d<|im_end|>"] and not renderer.render(unwanted).earlier
+    assert not renderer.render(row, len(renderer.prompt(first.prompt))).earlier
+    only = replace(row, messages=(*row.messages[:3], replace(row.messages[3], learned=False)))
+    assert said(renderer, only) == [f"{row.messages[1].content}<|im_end|>"]
+
+
+def test_answers_that_one_text_holds_are_learned_in_it():
+    """Of three, the template rewrites the first alone once the third is asked for."""
+    rewrites = "{% if loop.index == 2 and messages | length > 4 %}was {% endif %}{{ m.content"
+    template = TRIMMING.replace("{{ m.content", rewrites)
+    renderer = Renderer(tiny(template, IM))
+    row = example(*[(role, word) for word in "abc" for role in ("user", "assistant")])
+    assert said(renderer, row) == ["a<|im_end|>", "b<|im_end|>", "c<|im_end|>"]
+    assert len(sequences([renderer.render(row)])) == 2
 
 
 def test_an_answer_with_a_thought_is_refused_where_the_prompt_has_an_empty_one():
@@ -156,15 +171,15 @@ def test_an_answer_stands_behind_the_prompt_that_asks_for_it():
     renderer = Renderer(tokenizer, [tokenizer.convert_tokens_to_ids("<|given>")])
     for name in ("one turn", "two turns", "system", "leading space"):
         row = GOLDEN[name]
-        assert said(renderer, row) == [row.answer.content.strip() + "<turn|>"]
+        answers = [turn.content.strip() for turn in row.messages if turn.role == "assistant"]
+        assert said(renderer, row) == [answer + "<turn|>" for answer in answers]
         rendered = renderer.render(row)
         assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
         assert tokenizer.decode(rendered.ids[: rendered.prompt_length]).endswith("<think></think>")
     # A call ends with what the model is known to stop at, and generation stops there.
     call = Example(TOOLS.messages[:2], row="golden:2", tools=TOOLS.tools)
     assert said(renderer, call) == ['<|call>weather{"city": "Rome"}<call|><|given>']
-    assert said(renderer, TOOLS) == ["Clear.<turn|>"]
-    assert renderer.facts(TOOLS, 100).unlearned == 1
+    assert said(renderer, TOOLS) == ['<|call>weather{"city": "Rome"}<call|><|given>', "Clear.<turn|>"]
     assert renderer.stop_ids == set(tokenizer.convert_tokens_to_ids(["<turn|>", "<|given>"]))
     with pytest.raises(RenderError, match="never learn to stop"):  # nobody knows that it stops there
         Renderer(tokenizer).render(call)
@@ -173,7 +188,7 @@ def test_an_answer_stands_behind_the_prompt_that_asks_for_it():
 def test_a_channel_that_the_model_names_is_learned_with_the_answer():
     renderer = Renderer(tiny(CHANNEL_LIKE, SPECIAL[CHANNEL_LIKE]))
     row = GOLDEN["two turns"]
-    assert said(renderer, row) == ["<|channel|>final<|message|>d<|return|>"]
+    assert said(renderer, row) == [f"<|channel|>final<|message|>{answer}<|return|>" for answer in "bd"]
     rendered = renderer.render(row)
     assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
     assert renderer.decode(rendered.ids[rendered.prompt_length :]) == "d"

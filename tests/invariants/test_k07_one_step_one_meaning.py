@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,20 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, rank: int, ra
     plain = fit_plainly(model_of("llama"), rows(12), settings)
     assert losses == pytest.approx(plain, abs=1e-5)
     assert losses[-1] < losses[0]
+
+
+def test_an_example_of_several_sequences_is_one_example_and_all_of_it_is_learnt(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"effective_batch_size": 6, "epochs": 2.0, "micro_batch_tokens": 200})
+    alone = rows(12)
+    whole = [replace(last, earlier=(first,)) for first, last in zip(alone[::2], alone[1::2], strict=True)]
+    told: list[Any] = []
+    fit(model_of("llama"), whole, whole[:2], settings, directory=tmp_path, on_event=told.append)
+    steps = [event for event in told if event["type"] == "step"]
+    assert [step["examples"] for step in steps] == [6, 6]
+    assert steps[0]["supervised_tokens"] == sum(row.supervised for row in alone)
+    # The first step sees all rows: its loss is that of all sequences before anything is learnt.
+    assert steps[0]["loss"] == pytest.approx(gradients(prepare(model_of("llama"), settings), alone), rel=1e-6)
+    assert [step["loss"] for step in steps] == pytest.approx(fit_plainly(model_of("llama"), whole, settings), abs=1e-5)
 
 
 @pytest.mark.parametrize("dequantise", ["once", "each_pass"])

@@ -7,7 +7,7 @@ import pytest
 from tests.command_line import colours
 from tunewright import journey
 from tunewright.errors import Interrupted, RunError
-from tunewright.joins import beyond, folding
+from tunewright.joins import folding, trying
 from tunewright.store import read_json, read_lines
 
 RECIPE = """
@@ -116,7 +116,7 @@ def test_wording_is_tried_on_models_that_had_not_seen_the_case(done):
     project, _, _ = done
     run = run_of(done)
     suite = project.suite.model_copy(update={"cases": project.suite.cases[:6]})
-    made = beyond._own(project, run, suite, "tuned", "probe", "probe")
+    made = trying._own(project, run, suite, "tuned", "probe", "probe")
     kept = {(p["case"]): p["text"] for p in read_lines(run.predictions) if p["arm"] == "tuned"}
     assert [p.case for p in made] == [c.id for c in suite.cases]
     assert all(p.text == kept[p.case] for p in made)

@@ -8,7 +8,7 @@ from tests.command_line import colours
 from tunewright.engine import TorchEngine
 from tunewright.errors import DataError, ScorerError
 from tunewright.evaluate.scorers import score
-from tunewright.joins import beyond
+from tunewright.joins import trying
 from tunewright.probing import (
     abilities_gate,
     ability,
@@ -161,8 +161,8 @@ def test_probes_find_a_model_that_listens_to_names_and_intruders():
 
 
 def test_trials_and_the_gate_on_a_small_run(cli, project, tmp_path, scripted, monkeypatch):
-    monkeypatch.setattr(beyond, "_ABILITY_TOKENS", 8)
-    monkeypatch.setattr(beyond, "CHANGES", ("upper_case",))
+    monkeypatch.setattr(trying, "_ABILITY_TOKENS", 8)
+    monkeypatch.setattr(trying, "CHANGES", ("upper_case",))
     for kinds in ("EXCHANGES", "ORDERS"):  # one of each is enough to see that they arrive
         monkeypatch.setattr(probes, kinds, dict([next(iter(getattr(probes, kinds).items()))]))
     lines = [{"question": f"What is {i} + 1?", "answer": f"#### {i + 1}"} for i in range(4)]

@@ -17,7 +17,7 @@ from tests.render.conversations import (
 from tests.render.tokenizers import tiny
 from tunewright.errors import RenderError
 from tunewright.models.template import switched
-from tunewright.records import Example, Message
+from tunewright.records import Example, Message, sequences
 from tunewright.render import Renderer, spans
 from tunewright.thoughts import Said
 
@@ -32,7 +32,8 @@ def thinking(template):
 
 
 def learned(renderer, row):
-    return "".join(text for text, supervised in spans(renderer, renderer.render(row)) if supervised)
+    whole = sequences([renderer.render(row)])
+    return "".join(text for each in whole for text, supervised in spans(renderer, each) if supervised)
 
 
 @pytest.mark.parametrize(
@@ -56,21 +57,21 @@ def test_thought_answer_and_end_are_learned_behind_the_prompt_that_asks(template
         assert renderer.decode(rendered.ids[rendered.prompt_length :]) == "9"
 
 
-@pytest.mark.parametrize("template", [FIELDS_LIKE, FORCED_LIKE])
-def test_earlier_thoughts_are_dropped_and_those_turns_read(template):
+@pytest.mark.parametrize(("template", "opened"), [(FIELDS_LIKE, ""), (FORCED_LIKE, "<think>\n")])
+def test_earlier_thoughts_are_dropped_where_later_answers_are_learned_and_learned_with_their_own(template, opened):
     renderer = thinking(template)
     row = Example((*ROW.messages, Message("user", "2+2?"), Message("assistant", "4", thought="twice 2")), row="r")
     text = renderer.tokenizer.decode(renderer.render(row).ids)
     assert "6 and 3" not in text and "\n9<|im_end|>" in text
-    assert learned(renderer, row).endswith("twice 2\n</think>\n\n4<|im_end|>") and "9" not in learned(renderer, row)
-    assert renderer.facts(row, 200).unlearned == 1
+    last = WHOLE.replace("6 and 3", "twice 2").replace("9", "4")
+    assert learned(renderer, row) == "".join(whole.removeprefix(opened) for whole in (WHOLE, last))
 
 
 def test_where_a_template_keeps_earlier_thoughts_they_are_learned():
     renderer = thinking(TRIMMING)
     row = Example((*ROW.messages, Message("user", "2+2?"), Message("assistant", "4", thought="twice 2")), row="r")
     assert learned(renderer, row) == WHOLE + WHOLE.replace("6 and 3", "twice 2").replace("9", "4")
-    assert renderer.facts(row, 200).unlearned == 0
+    assert not renderer.render(row).earlier
 
 
 def test_a_call_is_learned_with_the_thought_before_it():

@@ -34,10 +34,16 @@ def show(
     opening = Opening(json, set)
     terminal = opening.terminal
     shown = journey.rendered(opening.project(path), count=count, split=split, row=row)
-    for name, spans in shown:
-        print_example(terminal, name, spans)
+    for name, sequences in shown:
+        print_example(terminal, name, sequences)
     terminal.document(
-        {"examples": [{"row": n, "spans": [{"text": t, "supervised": s} for t, s in spans]} for n, spans in shown]}
+        {
+            "examples": [
+                {"row": name, "spans": [{"text": text, "supervised": learnt} for text, learnt in spans]}
+                for name, sequences in shown
+                for spans in sequences
+            ]
+        }
     )
 
 

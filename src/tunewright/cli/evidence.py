@@ -130,11 +130,11 @@ def trials(
     debug: Debug = False,
 ) -> None:
     """What the suite does not ask: forgetting, careless wording, memorised text, refusals."""
-    from tunewright.joins import beyond
+    from tunewright.joins import trying
 
     opening = Opening(json, set)
     opened, terminal = opening.run(project, run, trained=False), opening.terminal
-    found = beyond.trials(opened, opened.folder.run(run), cases=cases, safety=safety)
+    found = trying.trials(opened, opened.folder.run(run), cases=cases, safety=safety)
     terminal.say()
     general = found.forgetting
     terminal.say(f"General text: perplexity {general.before:.1f} → {general.after:.1f} over {general.tokens} tokens.")

@@ -8,7 +8,7 @@ from typing import Any
 from tunewright.cli.show import NO
 from tunewright.cli.terminal import Terminal
 from tunewright.cli.words import gate_lines
-from tunewright.records import scored
+from tunewright.records import arm_label, scored
 
 
 def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) -> int:
@@ -23,7 +23,7 @@ def rank_bases(models: str, opened: Callable[[str], Any], terminal: Terminal) ->
         if one.behind is not None and one.behind_low is not None and one.behind_high is not None:
             span = f"[{100 * one.behind_low:+.1f}, {100 * one.behind_high:+.1f}]"
             behind = f", behind the first by {100 * -one.behind:.1f} points: {span}, p {one.p:.2g}"
-        terminal.say(f"{place}. {one.model}: {one.arm.replace('_', '-')} {scored(one)}{behind}")
+        terminal.say(f"{place}. {one.model}: {arm_label(one.arm)} {scored(one)}{behind}")
         words = "" if one.tokens_per_word is None else f" · {one.tokens_per_word:.2f} tokens a word"
         fits = "" if one.fits else ", does not fit here"
         licence = one.licence or "licence not stated"

@@ -25,6 +25,7 @@ def is_recipe(paths: list[Path]) -> bool:
 
 def check(project: Any, terminal: Terminal) -> int:
     from tunewright import journey
+    from tunewright.joins.advising import beginning
 
     done = journey.check(project)
     for source in done.audit.dataset.sources:
@@ -39,10 +40,7 @@ def check(project: Any, terminal: Terminal) -> int:
             f"  words    {spent.data:.2f} tokens each under this base; plain English takes {spent.english:.2f}"
         )
     terminal.say(f"  report   {_short(done.report)}")
-    if project.bare:
-        terminal.say("  next     tunewright init my-project --data FILE")
-    else:
-        terminal.say(f"  next     {project.command('run')}")
+    terminal.say(f"  next     {beginning(project) if project.bare else project.command('run')}")
     terminal.document(done.as_dict())
     return 0 if ok else NO
 
@@ -212,14 +210,16 @@ def runs(folder: Path, terminal: Terminal, name: str | None) -> int:
     return 0
 
 
-def print_example(terminal: Terminal, row: str, spans: list[tuple[str, bool]]) -> None:
+def print_example(terminal: Terminal, row: str, sequences: list[list[tuple[str, bool]]]) -> None:
     """A rendered example: what is learned is green and, without colour, between ⟦ and ⟧."""
-    terminal.say(f"{row}, as the model sees it; ⟦what it learns to say⟧:", style="dim")
-    text = Text()
-    for piece, supervised in spans:
-        text.append(f"⟦{piece}⟧" if supervised else piece, style="green" if supervised else "")
-    terminal.out.print(text)
-    terminal.say()
+    for number, spans in enumerate(sequences, 1):
+        which = f", {number} of {len(sequences)}" if len(sequences) > 1 else ""
+        terminal.say(f"{row}{which}, as the model sees it; ⟦what it learns to say⟧:", style="dim")
+        text = Text()
+        for piece, supervised in spans:
+            text.append(f"⟦{piece}⟧" if supervised else piece, style="green" if supervised else "")
+        terminal.out.print(text)
+        terminal.say()
 
 
 def _outcome(terminal: Terminal, outcome: Any) -> int:

@@ -197,6 +197,7 @@ def _show_first(folder: Path, terminal: Terminal) -> None:
 
     project = journey.open_project(folder)
     # Two short ones of the first rows: enough to see what is learned, and they fit a screen.
-    pieces = sorted(journey.rendered(project, count=20), key=lambda piece: sum(len(text) for text, _ in piece[1]))
-    for row, spans in pieces[:2]:
-        print_example(terminal, row, spans)
+    rows = journey.rendered(project, count=20)
+    rows.sort(key=lambda row: sum(len(text) for spans in row[1] for text, _ in spans))
+    for name, sequences in rows[:2]:
+        print_example(terminal, name, sequences)

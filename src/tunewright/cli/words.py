@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunewright.records import Advice, ArmScore, Gate, Hurdle, Verdict, scored
-
-ARM_WORDS = {
-    "base": "the base model",
-    "prompted": "the prompted base",
-    "few_shot": "few-shot",
-    "rag": "retrieval",
-    "classifier": "TF-IDF + logistic regression",
-    "tuned": "tuned",
-    "tuned_rag": "tuned with retrieval",
-}
+from tunewright.records import Advice, ArmScore, Gate, Hurdle, Verdict, arm_called, best_untuned, scored, tuned_arm
 
 _ADVICE = {
     "prompt": "Do not tune: write a prompt.",
@@ -30,7 +20,7 @@ _ADVICE = {
 def advised(advice: Advice) -> str:
     """The advice in a sentence."""
     if advice.instead:
-        return f"Do not tune: take {ARM_WORDS.get(advice.instead, advice.instead)}."
+        return f"Do not tune: take {arm_called(advice.instead)}."
     return "Tune: a run has shown that it pays." if advice.tune and advice.step == "export" else _ADVICE[advice.outcome]
 
 
@@ -46,10 +36,10 @@ def verdict_lines(
 
     With `folds`, also what was judged: a procedure, by so many models, and not the one that is exported.
     """
-    best = max((a for a in arms if a.name != "tuned"), key=lambda a: a.score, default=None)
-    if verdict is None:
+    best, tuned = best_untuned(arms), tuned_arm(arms)
+    if verdict is None or tuned is None:
         if hurdle is not None:
-            name = ARM_WORDS.get(hurdle.arm, hurdle.arm)
+            name = arm_called(hurdle.arm)
             reached = f"{scored(hurdle)} of {hurdle.cases:,} cases"
             must = f"by {100 * hurdle.min_gain:g} points to pay" if hurdle.min_gain else "to pay"
             yield f"{name[:1].upper()}{name[1:]} already reaches {reached}; tuning must beat that {must}."
@@ -58,11 +48,13 @@ def verdict_lines(
                 f"at most {100 * hurdle.left:.1f} are left to win."
             )
         elif best:
-            yield f"Nothing tuned yet. Tuning must beat {ARM_WORDS[best.name]}: {scored(best)}, {best.cases} cases."
+            yield f"Nothing tuned yet. Tuning must beat {arm_called(best.name)}: {scored(best)}, {best.cases} cases."
         return
-    tuned = next(a for a in arms if a.name == "tuned")
+    if not verdict.against:
+        yield f"Cannot tell: tuned {scored(tuned)}, {verdict.reason}."
+        return
     against = next((a for a in arms if a.name == verdict.against), None)
-    name = ARM_WORDS.get(verdict.against, verdict.against)
+    name = arm_called(verdict.against)
     points = f"{100 * verdict.difference:+.1f} points"
     span = f"[{100 * verdict.low:.1f}, {100 * verdict.high:.1f}]"
     p = "p < 0.0001" if verdict.p < 0.0001 else f"p = {verdict.p:.4f}"

@@ -1,4 +1,4 @@
-"""What a batch was asked and what it answered: two files of a service, joined by `custom_id`."""
+"""What a batch was asked and what it answered: two files of a service, joined by `custom_id`, or Gemini's `key`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tunewright.errors import DataError
 from tunewright.store import write_text
 
 # Of what was asked, this is part of an example.
-_ASKED = ("system", "messages", "tools")
+_ASKED = ("system", "systemInstruction", "system_instruction", "messages", "contents", "tools")
 
 
 def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
     """Write a row for each record of `results` to `out`, its request and its answer; and say which have none, and why.
 
-    Both are as OpenAI, Mistral and Anthropic take and give them. Raises `DataError` where no result has its request.
+    Both are as OpenAI, Mistral, Anthropic and Gemini take and give them. Raises `DataError` where none has its request.
     """
     asked = {_id(raw.value): _request(raw.value) for raw in read(requests)}
     rows: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
         if why:
             missing[raw.number] = why
         # A place is kept for what is missing: rows are called by where they stand in the file of results.
-        rows.append({} if why or request is None else {**request, **answer})
+        rows.append({} if why or request is None else _together(request, answer))
     if len(missing) == len(rows):
         raise DataError(
             f"none of its {len(rows):,} records can be used: {next(iter(missing.values()), 'it is empty')}.",
@@ -43,13 +43,20 @@ def joined(requests: Path, results: Path, out: Path) -> dict[int, str]:
 
 
 def _id(value: Any) -> str:
-    return str(value.get("custom_id", "")) if isinstance(value, Mapping) else ""
+    return str(value.get("custom_id") or value.get("key") or "") if isinstance(value, Mapping) else ""
 
 
 def _request(value: Any) -> dict[str, Any] | None:
-    """What was asked: OpenAI's `body`, Anthropic's `params`."""
-    held = _inside(value, "body") or _inside(value, "params")
-    return {name: held[name] for name in _ASKED if held.get(name)} if held.get("messages") else None
+    """What was asked: OpenAI's `body`, Anthropic's `params`, Gemini's `request`."""
+    held = next(filter(None, (_inside(value, name) for name in ("body", "params", "request"))), {})
+    asked = {name: held[name] for name in _ASKED if held.get(name)}
+    return asked if "messages" in asked or "contents" in asked else None
+
+
+def _together(request: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The row: the answer as a column beside the turns, or (Gemini's) as the last of them."""
+    said = [*request.get("contents", ()), *answer.get("contents", ())]
+    return {**request, **answer, **({"contents": said} if said else {})}
 
 
 def _answer(value: Any) -> tuple[dict[str, Any], str]:
@@ -60,8 +67,12 @@ def _answer(value: Any) -> tuple[dict[str, Any], str]:
         return {"choices": choices}, ""
     if result.get("type") == "succeeded" and result.get("message"):
         return {"answer": result["message"]}, ""
+    candidate: Mapping[str, Any] = next(iter(response.get("candidates") or ()), {})
+    if _inside(candidate, "content").get("parts"):
+        return {"contents": [{"role": "model", **candidate["content"]}]}, ""
     failed = _inside(value, "error") or _inside(_inside(response, "body"), "error") or _inside(result, "error")
     told = failed.get("message") or failed.get("type") or result.get("type") or response.get("status_code")
+    told = told or candidate.get("finishReason") or _inside(response, "promptFeedback").get("blockReason")
     return {}, f"the request was not answered{f': {told}' if told else ''}"
 
 

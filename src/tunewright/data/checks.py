@@ -57,12 +57,6 @@ _NOTED: dict[str, tuple[Severity, str, str, str]] = {
         "rows cannot be written for this base",
         "Mend what is told of the rows named, or use another base or template; they are set aside.",
     ),
-    "unlearned": (
-        "warning",
-        "row has earlier answers that are read and not learned",
-        "rows have earlier answers that are read and not learned",
-        "To learn them too, give each a row of its own: the turns up to it. The last answer is learned of each row.",
-    ),
     "thoughts": (
         "warning",
         "answer comes with a thought",

@@ -85,7 +85,7 @@ def by_content(path: Path, rows: Sequence[Mapping[str, Any]], names: list[str]) 
         raise DataError(
             f"which column asks and which answers? {len(texts)} hold text: {named(texts)}{labels}.",
             where=path.name,
-            remedy="Say which: --input COLUMN --output COLUMN",
+            remedy=_batch(names) or "Say which: --input COLUMN --output COLUMN",
         )
     listed = " or ".join(f"`{a}` → `{b}`{f' (labels in {b})' if kinds[b] == 'class' else ''}" for a, b in readings[:4])
     count = {2: "two", 3: "three", 4: "four"}.get(len(readings), str(len(readings)))
@@ -120,11 +120,8 @@ def _speaks(values: Sequence[Any]) -> bool:
 
 def _unfit(names: Sequence[str], texts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """What to do about fields of no known shape."""
-    if "custom_id" in names:
-        return (
-            "These are one side of a batch. Join what it answered to what it was asked: tunewright data convert "
-            "RESULTS --requests REQUESTS --to messages --out rows.jsonl"
-        )
+    if told := _batch(names):
+        return told
     lists = [name for name in names if lists_words([row.get(name) for row in rows])]
     if lists:
         return (
@@ -138,6 +135,16 @@ def _unfit(names: Sequence[str], texts: Sequence[str], rows: Sequence[Mapping[st
     if len(names) == 1:
         return "An example is a question and its answer: give each a column of its own, say `prompt` and `completion`."
     return "Name the columns (--input COLUMN --output COLUMN), or rename them, say `prompt` and `completion`."
+
+
+def _batch(names: Sequence[str]) -> str:
+    """What to do about one side of a batch, where it is one: OpenAI's, Mistral's or Anthropic's, or Gemini's."""
+    if "custom_id" in names or {"key", "response"} <= {name.partition(".")[0] for name in names}:
+        return (
+            "These are one side of a batch. Join what it answered to what it was asked: tunewright data convert "
+            "RESULTS --requests REQUESTS --to messages --out rows.jsonl"
+        )
+    return ""
 
 
 def _flag(name: str) -> str:

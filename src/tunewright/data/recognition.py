@@ -15,7 +15,7 @@ from tunewright.data.content import by_content, found_in, is_number, kind_of, tu
 from tunewright.data.files import format_of, parts_of, read
 from tunewright.data.nested import leaf, lifted
 from tunewright.data.orientation import held_out, training
-from tunewright.data.shapes import TURNS, Columns, answered, parse, shape_of, turns_in
+from tunewright.data.shapes import SYSTEMS, TURNS, Columns, answered, parse, shape_of, turns_in
 from tunewright.data.transcripts import spoken
 from tunewright.errors import DataError
 from tunewright.records import Record
@@ -279,7 +279,9 @@ def _replied(rows: Sequence[Mapping[str, Any]], turns: str) -> tuple[str, Column
         return None
     inner = lifted(rows[:_LOOKED], (turns,))
     every = dict.fromkeys(name for row in inner for name in row)
-    names = [n for n in every if n != turns and not n.startswith(f"{turns}.") and _common(inner, n)]
+    beside = [n for n in every if n != turns and not n.startswith(f"{turns}.") and _common(inner, n)]
+    # What a system's turn says, however deep it lies, answers nothing.
+    names = [name for name in beside if not {*name.split(".")} & {*SYSTEMS}]
     said = [name for name in names if sum(answered([row.get(name)]) for row in inner) * 2 >= len(inner)]
     texts = [name for name in names if leaf(name) in _REPLIES and kind_of(inner, name) in ("text", "class", "number")]
     found = next(iter([*said, *texts]), "")

@@ -136,10 +136,6 @@ class Table:
             values |= {"counted": 1, "supervised": facts.supervised, "lost": facts.lost}
             if facts.refused:
                 self.notes.add("unwritable", len(self), facts.refused)
-            elif facts.unlearned:
-                self.notes.add(
-                    "unlearned", len(self), "the base's chat template writes them otherwise when asked for them"
-                )
         for name, column in self._columns.items():
             column.append(values.get(name, 0))
 

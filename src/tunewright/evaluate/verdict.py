@@ -19,6 +19,8 @@ from tunewright.records import (
     SliceScore,
     Suite,
     Verdict,
+    arm_called,
+    tuned_arm,
 )
 from tunewright.statistics import adjust, bootstrap, cases_needed, detectable, mcnemar, permutation, wilson
 
@@ -62,7 +64,7 @@ def decide(
     arms = tuple(_with_macro(suite, scored[name], rows) for name, rows in predictions.items())
     untuned = [arm for arm in arms if arm.name not in TUNED]
     # What ships is the tuned model by itself, where it was asked: the suite does not choose between two tuned arms.
-    tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
+    tuned = tuned_arm(arms)
     if tuned is None or not untuned:
         enough = _size_gate(len(suite.cases), suite_size)
         first = tuned or max(untuned, key=lambda a: a.score, default=None)
@@ -274,8 +276,7 @@ def _interval(verdict: Verdict) -> str:
 def _gain_gate(verdict: Verdict, min_gain: float) -> Gate:
     ok = {"ship": True, "do_not_ship": False, "cannot_tell": None}[verdict.decision]
     wanted = f"more than {_points(min_gain)} wanted"
-    rival = verdict.against.replace("_", "-")
-    return Gate(name="min_gain", ok=ok, message=f"{_interval(verdict)} over {rival}; {wanted}.")
+    return Gate(name="min_gain", ok=ok, message=f"{_interval(verdict)} over {arm_called(verdict.against)}; {wanted}.")
 
 
 def slice_scores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tunewright.records import Certificate, DatasetRecord, Evaluation, RunRecord
+from tunewright.records import Certificate, DatasetRecord, Evaluation, RunRecord, arm_called, arm_label
 
 
 def model_card(
@@ -72,16 +72,19 @@ def _results(evaluation: Evaluation | None) -> list[str]:
     if evaluation is None:
         return [*lines, "Nobody has measured it: `tunewright evaluate` does."]
     verdict = evaluation.verdict
-    said = verdict.decision.replace("_", " ")
+    against = (
+        f" Against {arm_called(verdict.against)}: {100 * verdict.difference:+.1f} points "
+        f"[{100 * verdict.low:+.1f}, {100 * verdict.high:+.1f}], paired."
+    )
+    reason = f" – {verdict.reason}" if verdict.reason else ""
     lines += [
-        f"Verdict: **{said}**{f' – {verdict.reason}' if verdict.reason else ''}. Against {verdict.against}: "
-        f"{100 * verdict.difference:+.1f} points [{100 * verdict.low:+.1f}, {100 * verdict.high:+.1f}], paired.",
+        f"Verdict: **{verdict.decision.replace('_', ' ')}**{reason}.{against if verdict.against else ''}",
         "",
         "| arm | score | 95 % interval | cases |",
         "|---|---:|---|---:|",
     ]
     lines += [
-        f"| {a.name} | {100 * a.score:.1f} % | {100 * a.low:.1f}–{100 * a.high:.1f} | {a.cases} |"
+        f"| {arm_label(a.name)} | {100 * a.score:.1f} % | {100 * a.low:.1f}–{100 * a.high:.1f} | {a.cases} |"
         for a in evaluation.arms
     ]
     if evaluation.folds:

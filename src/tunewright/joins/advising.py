@@ -23,7 +23,7 @@ from tunewright.joins.workshop import Project
 from tunewright.machine import free_memory
 from tunewright.plan import Circumstances, Plan, advise, facts, make_plan
 from tunewright.recipe import Recipe, read_spec
-from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered
+from tunewright.records import TUNED, Advice, Evaluation, Example, Footprint, Gate, Rendered, sequences
 from tunewright.train import Settings, footprint
 
 # Of the rows that the sample leaves out, the longest decide what memory is needed.
@@ -115,7 +115,7 @@ def _data_facts(project: Project, settings: Settings, rows: Sequence[Rendered], 
         measuring = facts.Measuring(loss, min(validated, VALIDATION_CASES), project.longest_answer)
     return facts.DataFacts(
         train=splits["train"],
-        longest=max(len(row.ids) for row in rows),
+        longest=max(len(each.ids) for each in sequences(rows)),
         step=step_work(rows, settings, room, share),
         measuring=measuring,
         folds=project.folds,
@@ -224,18 +224,28 @@ def _next(project: Project, advice: Advice) -> str:
 
 def _begin(project: Project, advice: Advice) -> str:
     """Where there are only files: look at what is wrong with them, or make a project of them."""
-    data, task, model = project.recipe.data, project.recipe.task, project.recipe.model.id
-    files, tests = ([_short(s.path) for s in sources] for sources in (data.train, data.test))
-    columns = [w for k, v in (("--input", data.input), ("--output", data.output)) if v for w in (k, v)]
-    held = [word for file in tests for word in ("--test", file)]
     if advice.step in ("check", "more"):
-        name = "check" if advice.step == "check" else "advise"
-        return shlex.join(["tunewright", name, *files, *held, *columns])
-    given = [word for file in files for word in ("--data", file)]
-    words = ["tunewright", "init", "my-project", *given, *held, *columns]
+        files, beside = _files(project)
+        return shlex.join(["tunewright", "check" if advice.step == "check" else "advise", *files, *beside])
+    return beginning(project)
+
+
+def beginning(project: Project) -> str:
+    """The command that makes a project of the files at hand."""
+    (files, beside), task, model = _files(project), project.recipe.task, project.recipe.model.id
+    words = ["tunewright", "init", "my-project", *(w for file in files for w in ("--data", file)), *beside]
     words += ["--task", task] if task else []
     words += ["--model", model] if model != "seedling" else []
     return shlex.join(words)
+
+
+def _files(project: Project) -> tuple[list[str], list[str]]:
+    """The data files by name, and the flags that go with them: those held out, and the columns."""
+    data = project.recipe.data
+    # A split of a file given already is found again by itself.
+    flags = [("--test", _short(source.path)) for source in data.test if not source.split]
+    flags += [(flag, name) for flag, name in (("--input", data.input), ("--output", data.output)) if name]
+    return [_short(source.path) for source in data.train], [word for flag in flags for word in flag]
 
 
 def _short(path: str) -> str:

@@ -11,12 +11,22 @@ from typing import Any, Literal
 from tunewright.engine import Endpoint, Engine, Sampling
 from tunewright.errors import RecipeError, RenderError, RunError
 from tunewright.evaluate import Library, classify, make_suite, measures, prompt_variants, prompting, run_arm, verdict
-from tunewright.joins import outside
+from tunewright.joins import remote
 from tunewright.joins.splits import VALIDATION_CASES
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project, embedder
 from tunewright.project import RunFolder
-from tunewright.records import TUNED, Example, Message, Prediction, PromptChoice, PromptScore, RunRecord, Suite
+from tunewright.records import (
+    TUNED,
+    Example,
+    Message,
+    Prediction,
+    PromptChoice,
+    PromptScore,
+    RunRecord,
+    Suite,
+    arm_label,
+)
 from tunewright.store import read_json, write_json
 
 Predictions = dict[str, list[Prediction]]
@@ -98,7 +108,7 @@ def asked(
         sampling=sampling or project.sampling,
         path=path,
         extra=made_measures(project, suite, local, stage),
-        progress=lambda done, total: project.progress(stage, done, total, note or name.replace("_", "-")),
+        progress=lambda done, total: project.progress(stage, done, total, note or arm_label(name)),
         also=also,
     )
 
@@ -215,12 +225,12 @@ def _ask_server(project: Project, run: RunFolder, stage: str) -> list[Prediction
     if spec is None:
         raise RecipeError("the arm `external` needs a server.", where="arms", remedy="{external: {url: …, model: …}}")
     way = _chosen(project, run, stage) if project.recipe.prompted and spec.prompt == "chosen" else None
-    endpoint = outside.server(spec, privacy=project.recipe.privacy, where="arms.external")
+    endpoint = remote.server(spec, privacy=project.recipe.privacy, where="arms.external")
     task, rows, path = project.recipe.task, project.train_examples, run.predictions
     prompts = prompting("prompted", project.suite, train=rows, task=task, variant=way)
     longest = dataclasses.replace(project.sampling, max_new_tokens=spec.max_tokens or project.sampling.max_new_tokens)
     also = earlier(project, path)
-    with outside.keeping():
+    with remote.keeping():
         return asked(project, "external", project.suite, endpoint, path, prompts, also, stage=stage, sampling=longest)
 
 

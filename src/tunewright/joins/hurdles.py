@@ -9,22 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunewright.joins.tuned import versions
 from tunewright.joins.workshop import Project
 from tunewright.project import RunFolder, outcome_of
-from tunewright.records import TUNED, ArmScore, Evaluation, Gate, Hurdle, scored
+from tunewright.records import TUNED, ArmScore, Evaluation, Gate, Hurdle, arm_called, best_untuned, scored, tuned_arm
 from tunewright.statistics import detectable
 from tunewright.store import digest, tree_digest
-
-WORDS = {
-    "base": "the bare base",
-    "prompted": "a prompt",
-    "few_shot": "few-shot",
-    "rag": "retrieval",
-    "classifier": "TF-IDF + logistic regression",
-}
 
 
 def with_hurdle(project: Project, evaluation: Evaluation) -> Evaluation:
     """The untuned arms' evaluation with what tuning must beat, and the gate on whether it should be tried (A7)."""
-    best, hurdle = _best(evaluation.arms), hurdle_of(project, evaluation.arms)
+    best, hurdle = best_untuned(evaluation.arms), hurdle_of(project, evaluation.arms)
     if best is None or hurdle is None:
         return evaluation
     gate = means_gate(best, hurdle)
@@ -33,7 +25,7 @@ def with_hurdle(project: Project, evaluation: Evaluation) -> Evaluation:
 
 def hurdle_of(project: Project, arms: Sequence[ArmScore]) -> Hurdle | None:
     """What tuning must beat, or had to: the best untuned of `arms`; None without one."""
-    best, limits = _best(arms), project.recipe.gates
+    best, limits = best_untuned(arms), project.recipe.gates
     if best is None:
         return None
     return Hurdle(
@@ -51,7 +43,7 @@ def hurdle_of(project: Project, arms: Sequence[ArmScore]) -> Hurdle | None:
 
 def means_gate(best: ArmScore, hurdle: Hurdle) -> Gate:
     """Is there something left that tuning could win? No where a cheaper arm is good enough or leaves too little."""
-    name = WORDS.get(best.name, best.name)
+    name = arm_called(best.name)
     reached = f"{name} already reaches {scored(best)}"
     if hurdle.enough is not None and best.low >= hurdle.enough:
         return _gate(False, f"{reached}, and {100 * hurdle.enough:g} % is enough.")
@@ -120,7 +112,7 @@ def before_training(project: Project) -> Gate:
 
 def gate_of(project: Project, evaluations: Iterable[Evaluation]) -> Gate | None:
     """The gate as the first of `evaluations` with an untuned arm decides it; None where there is none."""
-    untuned = (found.model_copy(update={"gates": ()}) for found in evaluations if _best(found.arms) is not None)
+    untuned = (found.model_copy(update={"gates": ()}) for found in evaluations if best_untuned(found.arms) is not None)
     return next((with_hurdle(project, found).gates[0] for found in untuned), None)
 
 
@@ -133,20 +125,16 @@ def _scored_runs(project: Project) -> Iterator[tuple[RunFolder, Evaluation]]:
 
 def after_training(project: Project, arms: Sequence[ArmScore]) -> list[Gate]:
     """Where the recipe says what is enough: does the tuned arm reach it, and did a cheaper one reach it too?"""
-    enough, best = project.recipe.gates.enough, _best(arms)
-    tuned = next((arm for name in TUNED for arm in arms if arm.name == name), None)
+    enough, best = project.recipe.gates.enough, best_untuned(arms)
+    tuned = tuned_arm(arms)
     if enough is None or tuned is None:
         return []
     ok = True if tuned.score >= enough else None if tuned.high >= enough else False
     found = [Gate(name="enough", ok=ok, message=f"tuned {scored(tuned)}; {100 * enough:g} % wanted.")]
     if best is not None and best.low >= enough:
-        name = WORDS.get(best.name, best.name)
+        name = arm_called(best.name)
         found.append(_gate(False, f"{name} reaches {scored(best)} untuned, and {100 * enough:g} % is enough."))
     return found
-
-
-def _best(arms: Sequence[ArmScore]) -> ArmScore | None:
-    return max((a for a in arms if a.name not in TUNED and a.cases), key=lambda a: a.score, default=None)
 
 
 def _smallest(best: ArmScore) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tunewright import models
 from tunewright.engine import Endpoint, Sampling, TorchEngine
 from tunewright.errors import RecipeError, RunError
-from tunewright.joins import outside
+from tunewright.joins import remote
 from tunewright.joins.answering import Predictions
 from tunewright.joins.tuned import identity
 from tunewright.joins.workshop import Project
@@ -132,20 +132,20 @@ class _Asked:
 Keep = Callable[[str, str, float | None], None]
 # Sees to prompts by key, and hands key, text and cost of each reply on as it is there; gives what was refused. It is
 # told whom to tell how far it is, and how many replies were known before.
-Say = Callable[[Mapping[str, str], Keep, Callable[[int], None], int], Mapping[str, outside.Refused]]
+Say = Callable[[Mapping[str, str], Keep, Callable[[int], None], int], Mapping[str, remote.Refused]]
 
 
 def _remote(project: Project, sampling: Sampling) -> tuple[str, Say]:
     """A judge behind an OpenAI-compatible server, as far as the recipe's privacy allows."""
     spec = project.recipe.judge
     assert spec is not None
-    endpoint: Endpoint = outside.server(spec, privacy=project.recipe.privacy, where="judge")
+    endpoint: Endpoint = remote.server(spec, privacy=project.recipe.privacy, where="judge")
 
     def say(
         prompts: Mapping[str, str], keep: Keep, done: Callable[[int], None], known: int
-    ) -> Mapping[str, outside.Refused]:
+    ) -> Mapping[str, remote.Refused]:
         turns = {key: [{"role": "user", "content": prompt}] for key, prompt in prompts.items()}
-        return outside.ask(endpoint, turns, sampling, keep, done, known=known)
+        return remote.ask(endpoint, turns, sampling, keep, done, known=known)
 
     return endpoint.identity, say
 
@@ -159,8 +159,8 @@ def _local(project: Project, model: str, sampling: Sampling) -> tuple[str, Say]:
 
     def say(
         prompts: Mapping[str, str], keep: Keep, done: Callable[[int], None], known: int
-    ) -> Mapping[str, outside.Refused]:
-        for batch in outside.batches(prompts, done):
+    ) -> Mapping[str, remote.Refused]:
+        for batch in remote.batches(prompts, done):
             outputs = engine.generate([renderer.prompt([Message("user", prompts[key])]) for key in batch], sampling)
             for key, output in zip(batch, outputs, strict=True):
                 keep(key, renderer.decode(output.output_ids), None)

@@ -10,7 +10,7 @@ import torch
 
 from tunewright.layout import pack
 from tunewright.plan import Plan, facts
-from tunewright.records import Rendered
+from tunewright.records import Rendered, sequences
 from tunewright.train import Settings
 
 # Steps that are laid out to see what is shared: milliseconds each, and steps of the same rows are much alike.
@@ -36,7 +36,7 @@ def step_work(rows: Sequence[Rendered], settings: Settings, room: int, share: bo
     draw, taken = random.Random(0), min(batch, len(rows))
     tokens = looked = predicted = 0
     for _ in range(_LOOKED):
-        for part in settings.micro_batches(draw.sample(rows, taken)):
+        for part in settings.micro_batches(sequences(draw.sample(rows, taken))):
             for each in pack(part, budget=room, share=share):
                 tokens += each.tokens
                 looked += int(each.positions.sum()) + each.tokens
@@ -50,8 +50,8 @@ def with_what_dropout_costs(plan: Plan, rows: Sequence[Rendered]) -> Plan:
     dropout, batch = plan.choice["dropout"], plan.choice["effective_batch_size"]
     if not dropout or plan.choice["method"] == "full":
         return plan
-    steps = [rows[first : first + batch] for first in range(0, len(rows), batch)]
-    tokens = sum(len(row.ids) for row in rows)
+    steps = [sequences(rows[first : first + batch]) for first in range(0, len(rows), batch)]
+    tokens = sum(len(each.ids) for each in sequences(rows))
     shared = sum(part.tokens for step in steps for part in pack(step, budget=tokens, share=True))
     why = (
         f"a prefix would be dropped once for all its rows (dropout {dropout:g}), so each row computes its own: "

@@ -26,6 +26,7 @@ from tunewright.records import (
     Rendered,
     RunRecord,
     TrainResult,
+    arm_label,
 )
 from tunewright.report import evidence_of, evidence_page
 from tunewright.store import digest, directory, read_json, read_lines, tree_digest, write_json, write_text
@@ -72,7 +73,7 @@ def cut_thoughts(project: Project, evaluation: Evaluation, names: Sequence[str] 
     """A line for each arm (of those named) that thought of some cases until no token was left."""
     most = project.sampling.max_new_tokens if any(arm.unended for arm in evaluation.arms) else 0
     return [
-        f"{arm.name.replace('_', '-')}: {arm.unended} of {arm.cases} thoughts did not end in {most} tokens, and count "
+        f"{arm_label(arm.name)}: {arm.unended} of {arm.cases} thoughts did not end in {most} tokens, and count "
         "as wrong; suite.max_tokens gives more"
         for arm in evaluation.arms
         if arm.unended and (not names or arm.name in names)

@@ -16,7 +16,7 @@ from typing import Any
 from tunewright.data import versions
 from tunewright.engine import Endpoint, Sampling
 from tunewright.errors import Interrupted, RecipeError
-from tunewright.joins import outside
+from tunewright.joins import remote
 from tunewright.joins.amending import add_source
 from tunewright.joins.questions import questions_of
 from tunewright.joins.workshop import Project
@@ -80,7 +80,7 @@ def _teacher(project: Project) -> Endpoint:
         raise RecipeError(
             "names no teacher.", where="teacher", remedy="teacher: {url: …, model: …}; or: --url URL --model NAME"
         )
-    return outside.server(spec, privacy=project.recipe.privacy, where="teacher")
+    return remote.server(spec, privacy=project.recipe.privacy, where="teacher")
 
 
 def _longest(rows: Sequence[Example]) -> int:
@@ -112,7 +112,7 @@ def _ask(
             raise Interrupted("stopped; all replies are kept.", remedy="The same command goes on where it stopped.")
         project.tell.progress("synthesise", number, len(missing), "requests")
 
-    refused = outside.ask(endpoint, missing, sampling, kept.keep, done, known=len(asked) - len(missing))
+    refused = remote.ask(endpoint, missing, sampling, kept.keep, done, known=len(asked) - len(missing))
     found = {key: _Reply("", one.cost, refused=one.why, sent=True) for key, one in refused.items()}
     for key, row in kept.replies().items():
         if key in asked:

@@ -346,7 +346,7 @@ def _counted(project: Project, make: Callable[[dict[str, Any]], Made]) -> Made:
             return project.renderer.facts(example, project.recipe.train.max_length)
         except RenderError as error:
             refused.append(error)
-            return TokenFacts(0, 0, refused=error.message.splitlines()[0])
+            return TokenFacts(0, refused=error.message.splitlines()[0])
 
     try:
         return make(

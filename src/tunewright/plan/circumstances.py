@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunewright.records import TUNED, ArmScore, Evaluation, Finding, Gate
+from tunewright.records import ArmScore, Evaluation, Finding, Gate, best_untuned, tuned_arm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +68,13 @@ class Circumstances:
     def best(self) -> ArmScore | None:
         """The best untuned arm that was measured."""
         arms = self.measured.arms if self.measured else ()
-        return max((a for a in arms if a.name not in TUNED and a.cases), key=lambda a: a.score, default=None)
+        return best_untuned(arms)
 
     @property
     def tuned(self) -> ArmScore | None:
         """The tuned arm that was measured: the model by itself, where it was asked so."""
         arms = self.measured.arms if self.measured else ()
-        return next((a for name in TUNED for a in arms if a.name == name and a.cases), None)
+        return tuned_arm(arm for arm in arms if arm.cases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,10 @@ Rows in flight are frozen slotted dataclasses (cheap, by the million); what is w
 a frozen pydantic model. One family of nouns a file; everybody imports them from here.
 """
 
+from tunewright.records.arms import TUNED, ArmScore, arm_called, arm_label, best_untuned, tuned_arm
 from tunewright.records.datasets import DatasetRecord, Ledger, SourceFile
 from tunewright.records.deciding import Advice, Means, Prerequisite, Step
 from tunewright.records.evaluation import (
-    TUNED,
-    ArmScore,
     Comparison,
     Evaluation,
     Hurdle,
@@ -22,7 +21,7 @@ from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Tri
 from tunewright.records.means import PromptChoice, PromptScore, Recall
 from tunewright.records.opinions import Calibration, JudgeReport, Preference
 from tunewright.records.record import Record
-from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts
+from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts, sequences
 from tunewright.records.runs import Artifact, Certificate, Footprint, RunRecord, TrainResult
 from tunewright.records.suites import NEAR, Case, Prediction, Suite
 from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
@@ -79,5 +78,10 @@ __all__ = [
     "Trial",
     "Verdict",
     "Worth",
+    "arm_called",
+    "arm_label",
+    "best_untuned",
     "scored",
+    "sequences",
+    "tuned_arm",
 ]

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from tunewright.records.arms import ArmScore
 from tunewright.records.findings import Gate
 from tunewright.records.record import Record
 
 Decision = Literal["ship", "do_not_ship", "cannot_tell"]
-# The arms that answer with the tuned model; the model by itself first.
-TUNED = ("tuned", "tuned_rag")
-
-
-class ArmScore(Record):
-    """An arm's mean primary score with its 95 % interval. `seconds` are per case, `cost` per 1,000 requests.
-
-    `drawn`: some answers are a server's that takes no temperature. `unended` cases were thought about until no token
-    was left, and count as wrong.
-    """
-
-    name: str
-    score: float
-    low: float
-    high: float
-    cases: int
-    cost: float | None = None
-    seconds: float
-    scores: dict[str, float] = {}
-    errors: int = 0
-    drawn: bool = False
-    unended: int = 0
 
 
 class _Score(Protocol):

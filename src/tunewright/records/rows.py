@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -74,16 +74,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """Tokens of one example under a model's template: all, supervised, and supervised ones lost by cutting to length.
+    """Supervised tokens of one example under a model's template, and those of them lost by cutting to length.
 
-    `supervised` counts those lost as well. `unlearned` answers are read and not learned, for the template writes them
-    otherwise than when they are asked for; `refused` says why the row cannot be written for the model at all.
+    `supervised` counts those lost as well; `refused` says why the row cannot be written for the model at all.
     """
 
-    total: int
     supervised: int
     lost: int = 0
-    unlearned: int = 0
     refused: str = ""
 
 
@@ -93,17 +90,25 @@ class Rendered:
 
     `ids` are token ids; `weights[i]` is the loss weight of predicting `ids[i]` (0 where nothing is supervised; the
     first position is always 0). `prompt_length` is the number of tokens before the final assistant turn's first
-    supervised token.
+    supervised token. `earlier` are answers that the template writes otherwise once more turns follow: each is learned
+    in a sequence of its own, the conversation up to it, as it is when it is asked for.
     """
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     prompt_length: int
     row: str = ""
+    earlier: tuple[Rendered, ...] = ()
 
     @property
     def supervised(self) -> int:
+        """Supervised tokens of this sequence, without those of `earlier`."""
         return sum(1 for w in self.weights if w > 0)
+
+
+def sequences(rows: Iterable[Rendered]) -> list[Rendered]:
+    """All that `rows` have to learn from, as sequences without others inside, those of a row one after the other."""
+    return [each for row in rows for each in (*row.earlier, replace(row, earlier=()) if row.earlier else row)]
 
 
 @dataclass(frozen=True, slots=True)

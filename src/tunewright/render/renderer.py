@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -11,9 +12,9 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from tunewright.errors import RenderError
-from tunewright.records import Example, Message, Rendered, TokenFacts
+from tunewright.records import Example, Message, Rendered, TokenFacts, sequences
 from tunewright.render.habits import MARK, begins_thoughts, found, places_a_system, takes, takes_fields
-from tunewright.render.turns import Form, Turn, as_dicts, as_tools, assistant_turns, with_system_in_user
+from tunewright.render.turns import Form, Passage, Turn, as_dicts, as_tools, passages, with_system_in_user
 from tunewright.thoughts import Said, apart
 
 _VERSION = "render-1"
@@ -104,14 +105,16 @@ class Renderer:
         Supervised is exactly what the assistant says in each turn, with its terminator, and nothing else: proved by
         decoding. Raises `RenderError` naming the row when the template does not allow that.
         """
-
-        return self._rendered(example, max_length)[0]
+        last, *earlier = self._passages(example)
+        cut = (self._rendered(passage, example, max_length) for passage in reversed(earlier))
+        learned = tuple(each for each in cut if each.supervised)
+        return dataclasses.replace(self._rendered(last, example, max_length), earlier=learned)
 
     def facts(self, example: Example, max_length: int) -> TokenFacts:
-        """How many tokens `example` has and loses at `max_length`. Raises `RenderError` like `render`."""
-        whole, unlearned = self._rendered(example)
-        lost = sum(1 for w in whole.weights[max_length:] if w > 0)
-        return TokenFacts(len(whole.ids), whole.supervised, lost, unlearned)
+        """How many tokens of `example` are supervised, and lost at `max_length`. Raises `RenderError` like `render`."""
+        whole = sequences([self.render(example)])
+        lost = sum(1 for each in whole for w in each.weights[max_length:] if w > 0)
+        return TokenFacts(sum(each.supervised for each in whole), lost)
 
     def decode(self, ids: Sequence[int]) -> str:
         """What the assistant said: the text of `ids` without stop tokens and what the template writes around it, and
@@ -130,7 +133,7 @@ class Renderer:
         """Whether an answer is learned with the thought before it."""
         row = Example((Message("user", "x"), Message("assistant", "z", thought=MARK)))
         try:
-            return bool(self._form and self._turns(row))
+            return bool(self._form and self._passages(row))
         except RenderError:
             return False
 
@@ -154,19 +157,16 @@ class Renderer:
     def _write(self, messages: Sequence[Message], prompt: bool) -> str:
         return self.text(messages, (), prompt)
 
-    def _rendered(self, example: Example, max_length: int | None = None) -> tuple[Rendered, int]:
-        """The row as the model sees it, and how many of its answers are read and not learned."""
-        text, turns = self._turns(example)
-        ids, flags, last_start = self._tokens(text, turns)
-        self._prove(ids, flags, text, turns, example.row)
+    def _rendered(self, passage: Passage, example: Example, max_length: int | None) -> Rendered:
+        ids, flags, last_start = self._tokens(passage.text, passage.turns)
+        self._prove(ids, flags, passage, example.row)
         # Nothing stands before a first token that could predict it.
         weights = tuple(example.weight if f and place else 0.0 for place, f in enumerate(flags))
         limit = len(ids) if max_length is None else max_length
-        unlearned = sum(1 for m in example.messages if m.role == "assistant" and m.learned) - len(turns)
-        return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row), unlearned
+        return Rendered(tuple(ids[:limit]), weights[:limit], last_start, example.row)
 
-    def _turns(self, example: Example) -> tuple[str, list[Turn]]:
-        """The text to learn from, and where the assistant's words lie in it."""
+    def _passages(self, example: Example) -> list[Passage]:
+        """The texts to learn from, and where the assistant's words lie in them; the whole conversation comes first."""
 
         def write(messages: Sequence[Message], prompt: bool) -> str:
             if messages and prompt:
@@ -174,16 +174,17 @@ class Renderer:
             return self._answered(messages, example.tools) if messages else self._empty()
 
         try:
-            text, turns = assistant_turns(example.messages, write, self._habits, example.row)
+            found = passages(example.messages, write, self._habits, example.row)
         except RenderError as error:
             raise (
                 error if error.where else RenderError(error.message, where=example.row, remedy=error.remedy)
             ) from error
-        turns = [turn for turn in turns if example.messages[turn.index].learned]
-        if not turns:
+        wanted = [Passage(p.text, [t for t in p.turns if example.messages[t.index].learned]) for p in found]
+        learned = [passage for passage in wanted if passage.turns]
+        if not learned:
             raise RenderError("there is no assistant turn to learn from.", where=example.row)
-        self._leaves_nothing_out(example, text)
-        return text, turns
+        self._leaves_nothing_out(example, found[0].text)
+        return learned
 
     def _answered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
         """The conversation up to an answer, which stands behind the prompt that asks for it.
@@ -249,14 +250,14 @@ class Renderer:
         cuts = [0, *(t.start for t in turns if t.start not in begins), len(text)]
         return list(itertools.pairwise(cuts))
 
-    def _prove(self, ids: list[int], flags: list[bool], text: str, turns: list[Turn], row: str) -> None:
+    def _prove(self, ids: list[int], flags: list[bool], passage: Passage, row: str) -> None:
         """Decode what is supervised and compare with what the assistant said (K2)."""
         supervised = self.tokenizer.decode(
             [i for i, f in zip(ids, flags, strict=True) if f],
             skip_special_tokens=False,
             clean_up_tokenization_spaces=False,
         )
-        parts = [text[t.start : t.end] for t in turns]
+        parts = [passage.text[t.start : t.end] for t in passage.turns]
         wanted = "".join(parts)
         # A tokenizer with a normal form (NFC, say) can only say normal text: composed é for e and an accent. Decoders
         # of the SentencePiece kind drop the space before the first word; that is theirs, not the mask's.

@@ -1,10 +1,10 @@
 """Where the assistant's words lie in a rendered conversation.
 
-The whole conversation is rendered once. An assistant turn begins where the generation prompt of the turns before it
-ends, and ends with the template's terminator; both are found in the one text, then checked (K2). Where a template
-writes an earlier turn otherwise once more turns follow (it drops thoughts, moves tools), nobody is ever asked for what
-the text then holds: such a turn is read and not learned. A last turn that has no such places is an error that shows
-both strings.
+An assistant turn begins where the generation prompt of the turns before it ends, and ends with the template's
+terminator; both are found in the conversation up to it, then checked (K2). Most templates write the same once more
+turns follow: all answers are learned in one text. Where a template writes an earlier turn otherwise then (it drops
+thoughts, moves tools), nobody is ever asked for what the longer text holds: such an answer is learned in a text of its
+own, which ends with it.
 """
 
 from __future__ import annotations
@@ -42,27 +42,33 @@ class Turn:
     end: int
 
 
-def assistant_turns(
-    messages: Sequence[Message], render: RenderText, habits: Habits, row: str
-) -> tuple[str, list[Turn]]:
-    """The conversation up to the last assistant turn's end, and its assistant turns that are written as when asked.
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A conversation up to an answer, as the template writes it, and its answers that are written as when asked for."""
 
-    Each answer is looked at as if it were the last, which is how it is asked for; where the whole text begins so, it is
-    learned. Raises `RenderError` when what stands between a generation prompt and its terminator is not the assistant's
-    message, and when the last answer cannot be learned.
+    text: str
+    turns: list[Turn]
+
+
+def passages(messages: Sequence[Message], render: RenderText, habits: Habits, row: str) -> list[Passage]:
+    """The conversation up to its last answer, and up to each earlier one that is written otherwise there.
+
+    Each answer is looked at as if it were the last, which is how it is asked for, and falls to the first passage that
+    begins so. The whole conversation comes first. Raises `RenderError` when what stands between a generation prompt and
+    its terminator is not the assistant's message.
     """
-    turns = []
-    text = ""
+    found: list[Passage] = []
     places = [index for index, message in enumerate(messages) if message.role == "assistant"]
     for index in reversed(places):
         head, whole = render(messages[:index], True), render(messages[: index + 1], False)
         if not whole.startswith(head):
             raise _unasked(row, index, messages[index], head, whole)
         end = _end(messages[index], whole, len(head), habits, row, index)
-        text = text or whole[:end]
-        if text.startswith(whole[:end]):
-            turns.append(Turn(index, len(head), end))
-    return text, turns[::-1]
+        passage = next((one for one in found if one.text.startswith(whole[:end])), None)
+        if passage is None:
+            found.append(passage := Passage(whole[:end], []))
+        passage.turns.insert(0, Turn(index, len(head), end))
+    return found
 
 
 def _end(message: Message, whole: str, start: int, habits: Habits, row: str, index: int) -> int:

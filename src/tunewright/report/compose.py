@@ -22,6 +22,7 @@ from tunewright.records import (
     Robustness,
     RunRecord,
     Suite,
+    arm_label,
 )
 from tunewright.report.evidence import CaseShown, Evidence, Training
 
@@ -106,14 +107,11 @@ def _beyond(tried: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(arms: Sequence[ArmScore], resolved: Mapping[str, Any], shots: int) -> dict[str, str]:
     rank = resolved.get("rank")
     methods = {"lora": f"LoRA r{rank}", "qlora": f"QLoRA r{rank}, base in 4 bits", "full": "all weights"}
-    words = {
-        "base": "base",
-        "prompted": "prompt",
-        "few_shot": f"few-shot, up to {shots} example{'s' if shots > 1 else ''}",
-        "classifier": "TF-IDF + logistic regression",
-        "tuned": f"tuned ({methods[resolved['method']]})",
+    more = {
+        "few_shot": f", up to {shots} example{'s' if shots > 1 else ''}",
+        "tuned": f" ({methods[resolved['method']]})",
     }
-    return {arm.name: words.get(arm.name, arm.name.replace("_", " ")) for arm in arms}
+    return {arm.name: arm_label(arm.name) + more.get(arm.name, "") for arm in arms}
 
 
 def _cases(suite: Suite, predictions: Mapping[str, Sequence[Prediction]], against: str) -> Iterator[CaseShown]:

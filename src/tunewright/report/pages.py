@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tunewright.records import NEAR, Gate, Ledger
+from tunewright.records import NEAR, Gate, Ledger, best_untuned, tuned_arm
 from tunewright.report import figures, words
 from tunewright.report.answers import cut, examples_of, side_by_side
 from tunewright.report.evidence import CaseShown, DataEvidence, Evidence
@@ -53,8 +53,8 @@ def evidence_page(evidence: Evidence) -> str:
         above=_above(evidence),
         verdict=verdict,
         against=words.label(evidence, verdict.against) if verdict else "",
-        tuned=words.tuned_arm(evidence.arms),
-        best=words.best_untuned(evidence.arms),
+        tuned=tuned_arm(evidence.arms),
+        best=best_untuned(evidence.arms),
         asked=words.asked(evidence.min_gain),
         measure=name,
         right=right,
@@ -174,7 +174,7 @@ def _slices(evidence: Evidence) -> list[dict[str, Any]]:
 
     Of many the weakest are shown, and the score without near twins of training rows always (K20).
     """
-    tuned = words.tuned_arm(evidence.arms)
+    tuned = tuned_arm(evidence.arms)
     mean = tuned.score if tuned else 1.0
     shown = sorted(evidence.slices, key=lambda s: (s.slice != NEAR, s.tuned))[:MOST_SLICES]
     return [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tunewright.records import TUNED, ArmScore, Gate, Verdict
+from tunewright.records import TUNED, ArmScore, Gate, Verdict, arm_called, arm_label, best_untuned, tuned_arm
 from tunewright.report.evidence import DataEvidence, Evidence
 
 # A scorer's name for the reader, and how to say "x % …".
@@ -32,15 +32,6 @@ MEASURES = {
     "similarity": ("Likeness to the expected answer", "by likeness"),
     "tone": ("Rules of tone kept", "of the rules of tone kept"),
     "toxicity": ("No abuse found", "of the answers without abuse"),
-}
-ARMS = {
-    "base": "base",
-    "prompted": "engineered prompt",
-    "few_shot": "few-shot",
-    "rag": "RAG",
-    "classifier": "TF-IDF + logistic regression",
-    "tuned": "tuned",
-    "tuned_rag": "tuned + RAG",
 }
 RETRIEVAL = {"bm25": "words (BM25)", "dense": "vectors", "hybrid": "words and vectors"}
 GATES = {
@@ -84,7 +75,6 @@ FINDINGS = {
     "near_duplicate": "Near repeats",
     "truncation": "Longer than allowed",
     "unwritable": "Not to be written for this base",
-    "unlearned": "Earlier answers read and not learned",
     "thoughts": "Thoughts before the answers",
     "thoughtless": "Answers without a thought",
     "unsupervised": "Nothing to learn from",
@@ -159,7 +149,7 @@ def sentences(texts: tuple[str, ...]) -> str:
 
 def label(evidence: Evidence, name: str) -> str:
     """The words for an arm."""
-    return evidence.labels.get(name) or ARMS.get(name) or name.replace("_", " ")
+    return evidence.labels.get(name) or arm_label(name)
 
 
 def reason_words(code: str) -> str:
@@ -179,15 +169,6 @@ def gate_words(gate: Gate) -> str:
 def refusals(gates: tuple[Gate, ...]) -> list[Gate]:
     """Gates that say no and were not passed on the record."""
     return [gate for gate in gates if gate.blocks]
-
-
-def best_untuned(arms: tuple[ArmScore, ...]) -> ArmScore | None:
-    return max((a for a in arms if a.name not in TUNED), key=lambda a: a.score, default=None)
-
-
-def tuned_arm(arms: tuple[ArmScore, ...]) -> ArmScore | None:
-    """What would ship: the tuned model by itself, where it was asked."""
-    return next((a for name in TUNED for a in arms if a.name == name), None)
 
 
 def measure(evidence: Evidence) -> tuple[str, str]:
@@ -213,7 +194,7 @@ def headline(evidence: Evidence) -> Headline:
         more = f" About {count(verdict.more_cases, 'more case')} would tell." if verdict.more_cases else ""
         few = any(gate.name == "suite_size" for gate in stopped)
         why = "too few cases to decide." if few else "too close to call on these cases."
-        return Headline("Cannot tell.", f"{gets}, {_called(against)} {best}: {why}{more}", "warn")
+        return Headline("Cannot tell.", f"{gets}, {arm_called(against.name)} {best}: {why}{more}", "warn")
     if verdict.decision == "ship" and not stopped:
         past = f"gets past {best}" if against.score else "gets any"
         return Headline("Ship it.", f"{gets}; nothing untuned {past}.", "good")
@@ -229,14 +210,9 @@ def headline(evidence: Evidence) -> Headline:
         how = "is better, but by less than you asked, than"
     return Headline(
         "Do not ship.",
-        f"Tuned, {percent(tuned.score)} {right}, {how} {_called(against)}, {best}.",
+        f"Tuned, {percent(tuned.score)} {right}, {how} {arm_called(against.name)}, {best}.",
         "bad",
     )
-
-
-def _called(arm: ArmScore) -> str:
-    """An arm in the middle of a sentence."""
-    return {"base": "the untuned base", "prompted": "a good prompt"}.get(arm.name) or ARMS.get(arm.name) or arm.name
 
 
 def _without_verdict(evidence: Evidence) -> Headline:

@@ -22,7 +22,7 @@ import torch
 
 from tunewright.layout import MicroBatch
 from tunewright.models import quantised
-from tunewright.records import Footprint, Rendered
+from tunewright.records import Footprint, Rendered, sequences
 from tunewright.train import streams
 from tunewright.train.adapters import trainable
 from tunewright.train.alive import Alive
@@ -31,7 +31,7 @@ from tunewright.train.choice import keeps, outcome, probe_examples
 from tunewright.train.fused import Decoder, why_not
 from tunewright.train.head import REFUSALS, Cut
 from tunewright.train.memory import Room, room
-from tunewright.train.order import heaviest
+from tunewright.train.order import heaviest, longest
 from tunewright.train.settings import Settings
 from tunewright.train.step import Batch, Computer
 from tunewright.train.twin import twin
@@ -98,18 +98,18 @@ def footprint(
 
 
 def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int, free: float) -> _Asked:
-    longest = sorted(rows, key=lambda row: -len(row.ids))
+    examples = sequences(rows)
     steps = [heaviest(rows, settings, total)]
     if len(rows) < total:  # those of which nothing is known may be as long as the longest, and meet
-        steps.append(longest[: settings.effective_batch_size])
+        steps.append(longest(rows, settings))
     left = max(free - quantised.bytes_of(model), 0.0)
     return _Asked(
         config=model.config,
         dtype=next(model.parameters()).dtype,
         settings=settings,
-        room=room(model, settings, len(longest[0].ids), left),
+        room=room(model, settings, max(len(each.ids) for each in examples), left),
         kept=bool(quantised.layers(model)) and keeps(model, settings),
-        probe=probe_examples(model, rows),
+        probe=probe_examples(model, examples),
         steps=steps,
     )
 
@@ -118,7 +118,7 @@ def _told(
     counted: _Counted, model: Any, asked: _Asked, rows: Sequence[Rendered], total: int, cases: int, answer: int
 ) -> Footprint:
     """The parts at the heaviest moment, and the interval."""
-    mean = sum(len(row.ids) for row in rows) / len(rows)
+    mean = sum(len(each.ids) for each in sequences(rows)) / len(rows)
     common = {
         "weights": counted["weights"],
         "rows": _TOKEN * mean * total,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tunewright.errors import Interrupted, RunError, TrainingError
-from tunewright.records import Rendered
+from tunewright.records import Rendered, sequences
 from tunewright.train import checkpoint as checkpoints
 from tunewright.train.adapters import assert_alive, prepare, trainable
 from tunewright.train.choice import Choice, choose
@@ -89,7 +89,7 @@ def fit(
     anew what was stopped); `TrainingError` when losses are not numbers, nothing is trainable, nothing is supervised, or
     memory is out at a single example; `StorageError` when the disk refuses.
     """
-    if not any(example.supervised for example in train):
+    if not any(example.supervised for example in sequences(train)):
         raise TrainingError("no training example has a supervised token.", remedy="Check the data's assistant turns.")
     torch.manual_seed(settings.seed)
     run = _begin(model, train, validation, settings, directory, on_event, should_stop or (lambda: False))
@@ -136,15 +136,16 @@ def _begin(
     model = prepare(model, settings)
     named = trainable(model)
     ranks.alike(list(named.values()))
-    choice = choose(model, train, settings)
-    longest = max(len(example.ids) for example in train)
+    examples = sequences(train)
+    choice = choose(model, examples, settings)
+    longest = max(len(example.ids) for example in examples)
     room = first_room(model, settings, longest, ranks.neighbours, choice.computer.bytes_per_token)
     if room.recompute and (settings.activation_checkpointing is True or choice.computer.can_recompute):
         choice.computer.recompute()
     return _Run(
         model=model,
         train=train,
-        validation=[example for example in validation if example.supervised],
+        validation=[example for example in sequences(validation) if example.supervised],
         settings=settings,
         folder=directory,
         events=Events(directory / "events.jsonl" if ranks.first else None, on_event if ranks.first else None),
@@ -210,7 +211,8 @@ def _layout(run: _Run, examples: Sequence[Rendered], budget: int) -> list[Batch]
 
 def _step(run: _Run, step: int, total: int) -> None:
     began = time.perf_counter()
-    examples = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
+    rows = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
+    examples = sequences(rows)
     run.ranks.reseed(run.settings.seed, step)
     loss = _gradients(run, examples, step)
     norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, run.settings.max_grad_norm))
@@ -232,7 +234,7 @@ def _step(run: _Run, step: int, total: int) -> None:
         loss=loss,
         learning_rate=rate,
         grad_norm=norm,
-        examples=len(examples),
+        examples=len(rows),
         supervised_tokens=sum(example.supervised for example in examples),
         tokens_per_second=tokens / spent,
         peak_gb=peak_gb(run.device),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunewright.records import Rendered
+from tunewright.records import Rendered, sequences
 from tunewright.train.settings import Settings
 
 # Steps looked at for the heaviest.
@@ -43,11 +43,27 @@ def step_examples(step: int, examples: int, settings: Settings) -> list[int]:
     return chosen
 
 
+def step_sequences(step: int, rows: Sequence[Rendered], settings: Settings) -> list[Rendered]:
+    """What step `step` (from 0) computes: its examples' sequences."""
+    return sequences(rows[index] for index in step_examples(step, len(rows), settings))
+
+
 def heaviest(rows: Sequence[Rendered], settings: Settings, total: int) -> list[Rendered]:
-    """The step that is the heaviest, as far as `rows` tell of all `total` of them."""
+    """The sequences of the step that is the heaviest, as far as `rows` tell of all `total` of them."""
     number = min(_LOOKED, total_steps(total, settings))
-    drawn = [[rows[i] for i in step_examples(step, len(rows), settings)] for step in range(number)]
-    return max(drawn, key=lambda step: sum(len(row.ids) * (1 + len(row.ids) / _LONG) for row in step))
+    drawn = [step_sequences(step, rows, settings) for step in range(number)]
+    return max(drawn, key=weight)
+
+
+def longest(rows: Sequence[Rendered], settings: Settings) -> list[Rendered]:
+    """The sequences of a step of the heaviest rows, should they all meet."""
+    by_weight = sorted(rows, key=lambda row: -weight(sequences([row])))
+    return sequences(by_weight[: settings.effective_batch_size])
+
+
+def weight(of: Sequence[Rendered]) -> float:
+    """How heavy sequences are to compute, to compare them by."""
+    return sum(len(each.ids) * (1 + len(each.ids) / _LONG) for each in of)
 
 
 def learning_rate(step: int, total: int, settings: Settings) -> float:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tunewright.records import Rendered
 from tunewright.train.adapters import prepare, trainable
 from tunewright.train.optimizer import adamw, set_rate
-from tunewright.train.order import learning_rate, step_examples, total_steps
+from tunewright.train.order import learning_rate, step_sequences, total_steps
 from tunewright.train.settings import Settings
 
 
@@ -28,8 +28,7 @@ def fit_plainly(model: Any, train: Sequence[Rendered], settings: Settings) -> li
     total = total_steps(len(train), settings)
     losses = []
     for step in range(total):
-        examples = [train[index] for index in step_examples(step, len(train), settings)]
-        losses.append(gradients(model, examples))
+        losses.append(gradients(model, step_sequences(step, train, settings)))
         torch.nn.utils.clip_grad_norm_(parameters.values(), settings.max_grad_norm)
         set_rate(optimizer, learning_rate(step, total, settings))
         optimizer.step()
