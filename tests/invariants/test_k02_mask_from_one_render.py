@@ -15,6 +15,7 @@ from tests.render.conversations import (
     LATE_SYSTEM_LIKE,
     LLAMA_LIKE,
     MISTRAL_LIKE,
+    NEXT_TURN_LIKE,
     OPENING_LIKE,
     PHI_LIKE,
     REWRITING,
@@ -183,6 +184,27 @@ def test_an_answer_stands_behind_the_prompt_that_asks_for_it():
     assert renderer.stop_ids == set(tokenizer.convert_tokens_to_ids(["<turn|>", "<|given>"]))
     with pytest.raises(RenderError, match="never learn to stop"):  # nobody knows that it stops there
         Renderer(tokenizer).render(call)
+
+
+def test_an_answer_that_the_next_turn_ends_is_learned_with_that_turns_token():
+    tokenizer = tiny(NEXT_TURN_LIKE, SPECIAL[NEXT_TURN_LIKE])
+    stops = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|user|>", "<|observation|>"])
+    renderer = Renderer(tokenizer, stops)
+    for name in ("one turn", "two turns", "system", "leading space"):
+        row = GOLDEN[name]
+        answers = [turn.content.strip() for turn in row.messages if turn.role == "assistant"]
+        assert said(renderer, row) == [f"\n{answer}<|user|>" for answer in answers]
+        rendered = renderer.render(row)
+        assert not rendered.earlier and rendered.ids[-1] == renderer.stop_id == stops[1]
+        assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
+        assert renderer.decode(rendered.ids[rendered.prompt_length :]) == answers[-1]
+    call = '\n<tool_call>weather{"city": "Rome"}</tool_call><|observation|>'
+    assert said(renderer, TOOLS) == [call, "\nClear.<|user|>"]
+    assert said(renderer, replace(TOOLS, messages=TOOLS.messages[:2])) == [call]
+    assert renderer.stop_ids == set(stops)
+    with pytest.raises(RenderError, match="never learn to stop") as caught:  # nobody knows that it stops there
+        Renderer(tokenizer, stops[:1])
+    assert "eos_token_id" in caught.value.remedy
 
 
 def test_a_channel_that_the_model_names_is_learned_with_the_answer():

@@ -108,6 +108,16 @@ CHANNEL_LIKE = (
     "{{ m.content }}{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
 )
+# No end of its own: an answer ends where the next turn begins, words with the user's token, calls with the tool's.
+NEXT_TURN_LIKE = (
+    "[gMASK]{% if tools %}<|system|>{{ '\\n' ~ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m.role == 'tool' %}<|observation|>{% else %}<|{{ m.role }}|>{% endif %}"
+    "{% if m.role == 'assistant' %}{{ '\\n<think></think>' }}{% endif %}"
+    "{% if m.content %}{{ '\\n' ~ m.content | trim }}{% endif %}"
+    "{% if m.tool_calls is defined %}{{ '\\n<tool_call>' ~ m.tool_calls[0].function.name }}"
+    "{{ m.tool_calls[0].function.arguments | tojson }}</tool_call>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{{ '\\n<think></think>' }}{% endif %}"
+)
 # Calls, tools and what they give back are left out.
 WORDS_ONLY_LIKE = (
     "{% for m in messages %}{% if m.role in ('system', 'user', 'assistant') %}<|im_start|>{{ m.role }}\n"
@@ -126,6 +136,7 @@ SPECIAL = {
         "<given|>",
         "<turn|>",
     ],
+    NEXT_TURN_LIKE: ["[gMASK]", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"],
     CHANNEL_LIKE: ["<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>"],
     OPENING_LIKE: ["<|im_start|>", "<think>", "</think>", "<|im_end|>"],
     WORDS_ONLY_LIKE: ["<|im_start|>", "<|im_end|>"],

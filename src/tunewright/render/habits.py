@@ -16,6 +16,7 @@ Write = Callable[[Sequence[Message], bool], str]
 # Stands for words: no template and no data has it.
 MARK = "\ue000"
 _ASKED = Message("user", "x")
+_MARKED = Message("assistant", MARK)
 _CALLING = Message("assistant", "", ({"name": "f", "arguments": {}},))
 
 
@@ -26,6 +27,8 @@ class Habits:
     A turn is `before`, the words, `behind` and one of `ends`: the first of them ends words, and calls are ended by the
     last where a template ends them otherwise. The model has to write all four, for none is in its prompt. `unwritten`
     ends a prompt and is not written again before the answer. `opens`: a prompt begins the thought before an answer.
+    `added` are the ends, of words and of calls, that a template writes with the next turn alone: a last turn is given
+    them.
     """
 
     ends: tuple[str, ...]
@@ -33,16 +36,20 @@ class Habits:
     behind: str
     unwritten: str
     opens: bool = False
+    added: tuple[str, str] = ("", "")
 
 
-def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str], opens: bool = False) -> Habits:
+def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Sequence[str], opens: bool = False) -> Habits:
     """`stops` are the tokens that the model is known to stop at: a turn with calls may end with one of them instead.
     `opens`: thoughts are written, and a prompt begins one.
 
     Raises `RenderError` for a template that ends an answer with no token, or would end it before its words.
     """
     head = write((_ASKED,), True)
-    opened, _, tail = write((_ASKED, Message("assistant", MARK)), False).partition(MARK)
+    opened, _, tail = write((_ASKED, _MARKED), False).partition(MARK)
+    added = ("", "")
+    if not tail.strip():
+        tail, added = _begun_next(write, tuple(stops))
     end = _first(tokenizer, tail)
     before, unwritten = "", ""
     if opened.startswith(head):
@@ -56,7 +63,7 @@ def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]
             "with it would stop before them.",
             remedy="Use a template with an end-of-turn token of its own.",
         )
-    called = _taken(write, (_ASKED, _CALLING))
+    called = _taken(write, (_ASKED, _CALLING)) + added[1]
     calling = called.removeprefix(head.removesuffix(unwritten))
     other = max((stop for stop in stops if calling.rstrip().endswith(stop)), key=len, default="")
     return Habits(
@@ -65,7 +72,26 @@ def found(tokenizer: PreTrainedTokenizerBase, write: Write, stops: Iterable[str]
         behind=tail[: len(tail) - len(tail.lstrip())],
         unwritten=unwritten,
         opens=opens,
+        added=added,
     )
+
+
+def _begun_next(write: Write, stops: Sequence[str]) -> tuple[str, tuple[str, str]]:
+    """What follows an answer that the template ends with no token of its own, and the tokens behind words and calls.
+
+    GLM's models end a turn by beginning the next one: with the user's token after words, with the tool's after calls,
+    and stop at both. Empty where the next turn begins with nothing that the model is known to stop at.
+    """
+
+    def first(text: str) -> str:
+        return max((stop for stop in stops if text.lstrip().startswith(stop)), key=len, default="")
+
+    tail = _taken(write, (_ASKED, _MARKED, _ASKED)).partition(MARK)[2]
+    calling = _taken(write, (_ASKED, _CALLING))
+    answered = _taken(write, (_ASKED, _CALLING, Message("tool", "y")))
+    words = first(tail)
+    calls = first(answered.removeprefix(calling)) if answered.startswith(calling) else ""
+    return (tail, (words, calls or words)) if words else ("", ("", ""))
 
 
 def takes(write: Write, messages: Sequence[Message]) -> bool:
@@ -109,7 +135,8 @@ def _first(tokenizer: PreTrainedTokenizerBase, tail: str) -> str:
         raise RenderError(
             f"the chat template ends an assistant turn with {tail!r}, which is no token of this tokenizer: "
             "a model tuned with it would never learn to stop.",
-            remedy="Use a template that writes an end-of-turn token after assistant turns.",
+            remedy="Use a template that writes an end-of-turn token after assistant turns; or, where the model ends a "
+            "turn by beginning the next, name that token as `eos_token_id` in its generation_config.json.",
         )
     return max(begun, key=len)
 

@@ -72,6 +72,7 @@ class Renderer:
         parts += ["system in user"] if self._folds else []
         parts += ["numbered calls"] if self._numbers else []
         parts += ["answers behind prompts"] if self._habits.unwritten else []
+        parts += ["ended by the next turn"] if any(self._habits.added) else []
         parts += [f"thoughts in {self._form}"] if self._form else []
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -187,11 +188,11 @@ class Renderer:
         return learned
 
     def _answered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
-        """The conversation up to an answer, which stands behind the prompt that asks for it.
+        """The conversation up to an answer and its end, which stands behind the prompt that asks for it.
 
         Some templates (Gemma 4's larger ones) end the prompt with an empty thought and leave it out before the answer.
         """
-        whole = self.text(messages, tools)
+        whole = self.text(messages, tools) + self._habits.added[bool(messages[-1].tool_calls)]
         if not self._habits.unwritten:
             return whole
         head = self.text(messages[:-1], tools, prompt=True)
