@@ -343,7 +343,7 @@ def rendered(
         if not examples:
             raise RunError("no row of this name is used.", where=row, remedy="Rows are named file:record.")
     limit = project.recipe.train.max_length
-    shown = ((e.row, sequences([project.renderer.render(e, limit)])) for e in examples[:count])
+    shown = ((e.row, list(sequences([project.renderer.render(e, limit)]))) for e in examples[:count])
     return [(name, [list(spans(project.renderer, each)) for each in whole]) for name, whole in shown]
 
 

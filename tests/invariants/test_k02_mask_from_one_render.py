@@ -131,7 +131,7 @@ def test_an_earlier_answer_that_is_written_otherwise_later_is_learned_as_it_is_a
     assert said(renderer, row) == [f"{row.messages[1].content}<|im_end|>", "d<|im_end|>"]
     rendered = renderer.render(row)
     assert list(rendered.ids[: rendered.prompt_length]) == renderer.prompt(row.prompt)
-    assert rendered.earlier == (renderer.render(first),) and not rendered.earlier[0].earlier
+    assert list(sequences([rendered])) == [renderer.render(first), replace(rendered, earlier=())]
     assert renderer.facts(row, 100).supervised == rendered.supervised + renderer.facts(first, 100).supervised
     # Where it is not to be learned, or its answer lies behind the longest length, there is no sequence for it.
     unwanted = replace(row, messages=(row.messages[0], replace(row.messages[1], learned=False), *row.messages[2:]))
@@ -148,7 +148,20 @@ def test_answers_that_one_text_holds_are_learned_in_it():
     renderer = Renderer(tiny(template, IM))
     row = example(*[(role, word) for word in "abc" for role in ("user", "assistant")])
     assert said(renderer, row) == ["a<|im_end|>", "b<|im_end|>", "c<|im_end|>"]
-    assert len(sequences([renderer.render(row)])) == 2
+    assert len(renderer.render(row).earlier) == 1
+
+
+def test_a_long_conversation_is_kept_once_and_not_once_for_every_answer():
+    renderer = Renderer(tiny(switched(THINKING_LIKE), IM))
+    turns = [turn for i in range(40) for turn in (("user", f"what is {i}?"), ("assistant", f"{i}"))]
+    row = example(*turns)
+    rendered = renderer.render(row)
+    assert said(renderer, row) == [f"{i}<|im_end|>" for i in range(40)]
+    assert [len(each.ids) for each in sequences([rendered])][:2] == [
+        len(renderer.render(replace(row, messages=row.messages[:2])).ids),
+        len(renderer.render(replace(row, messages=row.messages[:4])).ids),
+    ]
+    assert sum(len(branch.ids) for branch in rendered.earlier) < 2 * len(rendered.ids)
 
 
 def test_an_answer_with_a_thought_is_refused_where_the_prompt_has_an_empty_one():

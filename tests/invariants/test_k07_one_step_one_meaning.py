@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +153,7 @@ def test_a_whole_run_has_the_losses_of_its_plain_twin(method: str, rank: int, ra
 def test_an_example_of_several_sequences_is_one_example_and_all_of_it_is_learnt(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"effective_batch_size": 6, "epochs": 2.0, "micro_batch_tokens": 200})
     alone = rows(12)
-    whole = [replace(last, earlier=(first,)) for first, last in zip(alone[::2], alone[1::2], strict=True)]
+    whole = [last.with_earlier([first]) for first, last in zip(alone[::2], alone[1::2], strict=True)]
     told: list[Any] = []
     fit(model_of("llama"), whole, whole[:2], settings, directory=tmp_path, on_event=told.append)
     steps = [event for event in told if event["type"] == "step"]

@@ -36,7 +36,7 @@ def step_work(rows: Sequence[Rendered], settings: Settings, room: int, share: bo
     draw, taken = random.Random(0), min(batch, len(rows))
     tokens = looked = predicted = 0
     for _ in range(_LOOKED):
-        for part in settings.micro_batches(sequences(draw.sample(rows, taken))):
+        for part in settings.micro_batches(list(sequences(draw.sample(rows, taken)))):
             for each in pack(part, budget=room, share=share):
                 tokens += each.tokens
                 looked += int(each.positions.sum()) + each.tokens
@@ -50,7 +50,7 @@ def with_what_dropout_costs(plan: Plan, rows: Sequence[Rendered]) -> Plan:
     dropout, batch = plan.choice["dropout"], plan.choice["effective_batch_size"]
     if not dropout or plan.choice["method"] == "full":
         return plan
-    steps = [sequences(rows[first : first + batch]) for first in range(0, len(rows), batch)]
+    steps = (list(sequences(rows[first : first + batch])) for first in range(0, len(rows), batch))
     tokens = sum(len(each.ids) for each in sequences(rows))
     shared = sum(part.tokens for step in steps for part in pack(step, budget=tokens, share=True))
     why = (

@@ -21,7 +21,7 @@ from tunewright.records.growth import Expected, Growth, GrowthPoint, Needed, Tri
 from tunewright.records.means import PromptChoice, PromptScore, Recall
 from tunewright.records.opinions import Calibration, JudgeReport, Preference
 from tunewright.records.record import Record
-from tunewright.records.rows import Example, Generation, Message, Rendered, TokenFacts, sequences
+from tunewright.records.rows import Branch, Example, Generation, Message, Rendered, TokenFacts, sequences
 from tunewright.records.runs import Artifact, Certificate, Footprint, RunRecord, TrainResult
 from tunewright.records.suites import NEAR, Case, Prediction, Suite
 from tunewright.records.trials import Ability, Forgetting, Probe, Refusals, Robustness
@@ -34,6 +34,7 @@ __all__ = [
     "Advice",
     "ArmScore",
     "Artifact",
+    "Branch",
     "Calibration",
     "Case",
     "Certificate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +85,19 @@ class TokenFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A sequence that begins as its row's does: with `at` tokens of it, in which nothing is learned, before its `ids`.
+
+    Conversations of many steps have one for every answer; whole, they would take memory by the square of the steps.
+    """
+
+    at: int
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+    prompt_length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """One example as the model sees it.
 
@@ -98,17 +111,32 @@ class Rendered:
     weights: tuple[float, ...]
     prompt_length: int
     row: str = ""
-    earlier: tuple[Rendered, ...] = ()
+    earlier: tuple[Branch, ...] = ()
 
     @property
     def supervised(self) -> int:
         """Supervised tokens of this sequence, without those of `earlier`."""
         return sum(1 for w in self.weights if w > 0)
 
+    def with_earlier(self, others: Iterable[Rendered]) -> Rendered:
+        """The row with other sequences that are learned with it."""
+        return replace(self, earlier=tuple(_branch(self, each) for each in others))
 
-def sequences(rows: Iterable[Rendered]) -> list[Rendered]:
+
+def _branch(row: Rendered, of: Rendered) -> Branch:
+    learned = next((place for place, weight in enumerate(of.weights) if weight > 0), len(of.ids))
+    same = next((i for i, (a, b) in enumerate(zip(row.ids, of.ids, strict=False)) if a != b), len(row.ids))
+    at = min(learned, same)
+    return Branch(at, of.ids[at:], of.weights[at:], of.prompt_length)
+
+
+def sequences(rows: Iterable[Rendered]) -> Iterator[Rendered]:
     """All that `rows` have to learn from, as sequences without others inside, those of a row one after the other."""
-    return [each for row in rows for each in (*row.earlier, replace(row, earlier=()) if row.earlier else row)]
+    for row in rows:
+        for one in row.earlier:
+            weights = (0.0,) * one.at + one.weights
+            yield Rendered(row.ids[: one.at] + one.ids, weights, one.prompt_length, row.row)
+        yield replace(row, earlier=()) if row.earlier else row
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -108,12 +107,11 @@ class Renderer:
         """
         last, *earlier = self._passages(example)
         cut = (self._rendered(passage, example, max_length) for passage in reversed(earlier))
-        learned = tuple(each for each in cut if each.supervised)
-        return dataclasses.replace(self._rendered(last, example, max_length), earlier=learned)
+        return self._rendered(last, example, max_length).with_earlier(each for each in cut if each.supervised)
 
     def facts(self, example: Example, max_length: int) -> TokenFacts:
         """How many tokens of `example` are supervised, and lost at `max_length`. Raises `RenderError` like `render`."""
-        whole = sequences([self.render(example)])
+        whole = list(sequences([self.render(example)]))
         lost = sum(1 for each in whole for w in each.weights[max_length:] if w > 0)
         return TokenFacts(sum(each.supervised for each in whole), lost)
 

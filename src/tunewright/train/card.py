@@ -16,13 +16,13 @@ from typing import Any
 
 from tunewright.layout import pack
 from tunewright.models import quantised
-from tunewright.records import Footprint, Rendered, sequences
+from tunewright.records import Footprint, Rendered
 from tunewright.train.adapters import is_linear, trained_weights
 from tunewright.train.choice import probe_examples
 from tunewright.train.fused import FAMILIES, why_not, windows
 from tunewright.train.head import MOST_ON_GPU
 from tunewright.train.memory import SHARE_OF_A_GPU, Room, bytes_per_token, room
-from tunewright.train.order import heaviest, longest
+from tunewright.train.order import extremes, heaviest, longest
 from tunewright.train.settings import Settings
 from tunewright.train.step import DTYPES
 from tunewright.train.twin import twin
@@ -145,7 +145,7 @@ class Card:
 
     @cached_property
     def _longest(self) -> int:
-        return max(len(each.ids) for each in sequences(self.rows))
+        return len(extremes(self.rows)[-1].ids)
 
     @property
     def _step(self) -> _Moment:
@@ -182,7 +182,7 @@ class Card:
     @property
     def _trial(self) -> _Moment:
         """A few examples in float32 through the model's own modules, which are widened one at a time where need be."""
-        tokens = max(len(row.ids) for row in probe_examples(self.model, sequences(self.rows)))
+        tokens = max(len(row.ids) for row in probe_examples(self.model, extremes(self.rows)))
         head = self.model.get_output_embeddings().weight
         widened = 4.0 * head.numel() if head.dtype.itemsize < 4 else 0.0
         logits = _LOGITS_OF_A_TRIAL * 4.0 * min(tokens * head.shape[0], MOST_ON_GPU)

@@ -31,7 +31,7 @@ from tunewright.train.choice import keeps, outcome, probe_examples
 from tunewright.train.fused import Decoder, why_not
 from tunewright.train.head import REFUSALS, Cut
 from tunewright.train.memory import Room, room
-from tunewright.train.order import heaviest, longest
+from tunewright.train.order import extremes, heaviest, longest
 from tunewright.train.settings import Settings
 from tunewright.train.step import Batch, Computer
 from tunewright.train.twin import twin
@@ -98,7 +98,7 @@ def footprint(
 
 
 def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int, free: float) -> _Asked:
-    examples = sequences(rows)
+    examples = extremes(rows)
     steps = [heaviest(rows, settings, total)]
     if len(rows) < total:  # those of which nothing is known may be as long as the longest, and meet
         steps.append(longest(rows, settings))
@@ -107,7 +107,7 @@ def _asked(model: Any, rows: Sequence[Rendered], settings: Settings, total: int,
         config=model.config,
         dtype=next(model.parameters()).dtype,
         settings=settings,
-        room=room(model, settings, max(len(each.ids) for each in examples), left),
+        room=room(model, settings, len(examples[-1].ids), left),
         kept=bool(quantised.layers(model)) and keeps(model, settings),
         probe=probe_examples(model, examples),
         steps=steps,

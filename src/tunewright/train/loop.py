@@ -20,7 +20,7 @@ from tunewright.train.events import Events, Listener, peak_gb
 from tunewright.train.facts import facts
 from tunewright.train.memory import first_room, is_out_of_memory
 from tunewright.train.optimizer import adamw, set_rate, trained
-from tunewright.train.order import checkpoint_steps, learning_rate, step_examples, total_steps
+from tunewright.train.order import checkpoint_steps, extremes, learning_rate, step_examples, total_steps
 from tunewright.train.ranks import Ranks
 from tunewright.train.settings import FitResult, Settings
 from tunewright.train.step import Batch, Computer
@@ -136,16 +136,16 @@ def _begin(
     model = prepare(model, settings)
     named = trainable(model)
     ranks.alike(list(named.values()))
-    examples = sequences(train)
+    examples = extremes(train)
     choice = choose(model, examples, settings)
-    longest = max(len(example.ids) for example in examples)
+    longest = len(examples[-1].ids)
     room = first_room(model, settings, longest, ranks.neighbours, choice.computer.bytes_per_token)
     if room.recompute and (settings.activation_checkpointing is True or choice.computer.can_recompute):
         choice.computer.recompute()
     return _Run(
         model=model,
         train=train,
-        validation=[example for example in sequences(validation) if example.supervised],
+        validation=[row for row in validation if any(each.supervised for each in sequences([row]))],
         settings=settings,
         folder=directory,
         events=Events(directory / "events.jsonl" if ranks.first else None, on_event if ranks.first else None),
@@ -212,7 +212,7 @@ def _layout(run: _Run, examples: Sequence[Rendered], budget: int) -> list[Batch]
 def _step(run: _Run, step: int, total: int) -> None:
     began = time.perf_counter()
     rows = [run.train[index] for index in step_examples(step, len(run.train), run.settings)]
-    examples = sequences(rows)
+    examples = list(sequences(rows))
     run.ranks.reseed(run.settings.seed, step)
     loss = _gradients(run, examples, step)
     norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, run.settings.max_grad_norm))
@@ -338,7 +338,7 @@ def _validation_loss(run: _Run) -> tuple[float | None, bool]:
     """Loss per supervised weight over the validation rows (None: there are none), and whether it was let finish."""
     if not run.validation:
         return None, True
-    mine, budget = run.ranks.share(run.validation), run.budget
+    mine, budget = run.ranks.share(list(sequences(run.validation))), run.budget
     while True:
         batches = _layout(run, mine, budget)
         loss, weight, out, stopped = 0.0, 0.0, False, False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -45,23 +45,33 @@ def step_examples(step: int, examples: int, settings: Settings) -> list[int]:
 
 def step_sequences(step: int, rows: Sequence[Rendered], settings: Settings) -> list[Rendered]:
     """What step `step` (from 0) computes: its examples' sequences."""
-    return sequences(rows[index] for index in step_examples(step, len(rows), settings))
+    return list(sequences(rows[index] for index in step_examples(step, len(rows), settings)))
 
 
 def heaviest(rows: Sequence[Rendered], settings: Settings, total: int) -> list[Rendered]:
     """The sequences of the step that is the heaviest, as far as `rows` tell of all `total` of them."""
     number = min(_LOOKED, total_steps(total, settings))
-    drawn = [step_sequences(step, rows, settings) for step in range(number)]
-    return max(drawn, key=weight)
+    return max((step_sequences(step, rows, settings) for step in range(number)), key=weight)
 
 
 def longest(rows: Sequence[Rendered], settings: Settings) -> list[Rendered]:
     """The sequences of a step of the heaviest rows, should they all meet."""
     by_weight = sorted(rows, key=lambda row: -weight(sequences([row])))
-    return sequences(by_weight[: settings.effective_batch_size])
+    return list(sequences(by_weight[: settings.effective_batch_size]))
 
 
-def weight(of: Sequence[Rendered]) -> float:
+def extremes(rows: Sequence[Rendered]) -> list[Rendered]:
+    """Of all sequences the shortest and the longest that teach something, and the longest of all."""
+    shortest = min((each for each in sequences(rows) if each.supervised), key=_length)
+    telling = max((each for each in sequences(rows) if each.supervised), key=_length)
+    return [shortest, telling, max(sequences(rows), key=_length)]
+
+
+def _length(of: Rendered) -> int:
+    return len(of.ids)
+
+
+def weight(of: Iterable[Rendered]) -> float:
     """How heavy sequences are to compute, to compare them by."""
     return sum(len(each.ids) * (1 + len(each.ids) / _LONG) for each in of)
 
